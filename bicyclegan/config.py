@@ -1,0 +1,259 @@
+"""Configuration as frozen dataclasses: what a network is, what its edges look like, what a checkpoint says.
+
+Light on purpose (no torch), so that the command line can print help at once. Every class checks
+itself when it is made and turns into plain JSON and back (`to_json`, `from_json`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+from bicyclegan.errors import UserError
+
+SCHEMA_VERSION = 1
+"""Version of `config.json`. Raised when an older program could misread a newer file."""
+
+Inject = Literal["all", "input"]
+Upsample = Literal["transposed", "bilinear"]
+Norm = Literal["instance", "batch", "none"]
+Activation = Literal["relu", "leaky_relu", "elu"]
+EncoderKind = Literal["resnet", "conv", "none"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides the shape of the three networks (paper, appendix; official `networks.py`).
+
+    Raises `UserError` when a value is not allowed or two values contradict each other.
+    """
+
+    image_size: int = 256
+    """Side of the square pictures the model was made for, in pixels."""
+    input_channels: int = 1
+    """Channels of the sketch: 1 for edges, 3 for coloured label maps."""
+    output_channels: int = 3
+    """Channels of the photo."""
+    latent_dim: int = 8
+    """Length of the latent code z. 0 makes a plain pix2pix generator, one answer per sketch."""
+
+    base_channels: int = 64
+    """Generator width: channels after the first convolution (`ngf`)."""
+    depth: int = 8
+    """How often the U-Net halves the picture; sizes must be multiples of 2**depth."""
+    inject: Inject = "all"
+    """Where z enters: beside the picture at every down block, or only at the input (`where_add`)."""
+    upsample: Upsample = "bilinear"
+    """Up blocks: bilinear + 3x3 convolution (no checkerboard), or a 4x4 transposed convolution (`basic`)."""
+    norm: Norm = "instance"
+    """Normalisation in all three networks. Instance norm keeps no statistics, as in current official code."""
+    activation: Activation = "relu"
+    """Non-linearity of the generator's up path (`nl`)."""
+    dropout: float = 0.0
+    """Share of features dropped in the deep up blocks while training (official: 0 or 0.5)."""
+
+    encoder: EncoderKind = "resnet"
+    """Network that reads z from a photo; `none` for a model without one."""
+    encoder_channels: int = 64
+    """Encoder width (`nef`)."""
+    encoder_blocks: int = 5
+    """How often the encoder halves the picture: officially 4 at 128 px, 5 at 256 px."""
+
+    discriminator_channels: int = 64
+    """Discriminator width (`ndf`), halved at each coarser scale."""
+    discriminator_layers: int = 3
+    """Stride-2 layers of a PatchGAN: officially 2 at 128 px, 3 at 256 px."""
+    num_discriminators: int = 2
+    """Scales that are judged, each half the size of the one before."""
+    conditional_discriminator: bool = False
+    """Whether the discriminator sees the sketch beside the photo."""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        for name in ("image_size", "input_channels", "output_channels", "base_channels"):
+            _check_range(self, name, 1, 4096)
+        for name in ("encoder_channels", "encoder_blocks"):
+            _check_range(self, name, 1, 1024)
+        for name in ("discriminator_channels", "discriminator_layers", "num_discriminators"):
+            _check_range(self, name, 1, 1024)
+        _check_range(self, "latent_dim", 0, 1024)
+        _check_range(self, "depth", 2, 12)
+        if not 0.0 <= self.dropout < 1.0:
+            raise _invalid(self, "dropout", "0 up to, not including, 1")
+        self._check_sizes()
+        self._check_latent()
+
+    @property
+    def size_multiple(self) -> int:
+        """Picture sides that the generator and the encoder can take are multiples of this."""
+        blocks = 0 if self.encoder == "none" else self.encoder_blocks
+        return 2 ** max(self.depth, blocks)
+
+    def _check_sizes(self) -> None:
+        if self.image_size % self.size_multiple:
+            raise _invalid(
+                self,
+                "image_size",
+                f"a multiple of {self.size_multiple}, because depth is {self.depth} and encoder_blocks is "
+                f"{self.encoder_blocks}",
+            )
+        coarsest = self.image_size >> (self.num_discriminators - 1)
+        if (coarsest >> self.discriminator_layers) < 3:
+            raise _invalid(
+                self,
+                "num_discriminators",
+                f"fewer scales or discriminator_layers (now {self.discriminator_layers}): the coarsest "
+                f"picture is only {coarsest} px wide",
+            )
+
+    def _check_latent(self) -> None:
+        if self.latent_dim == 0 and self.encoder != "none":
+            raise _invalid(self, "encoder", "'none' when latent_dim is 0, since there is no z to read")
+
+
+@dataclass(frozen=True)
+class EdgeStyle:
+    """How photos become edges, and how drawn strokes must look to resemble them.
+
+    A generator only knows the edges it was trained on, so this travels with its checkpoint.
+    Photo to edges: bilateral filter, then Canny on the grey picture, at the model's resolution.
+    """
+
+    detector: Literal["canny"] = "canny"
+    """Edge detector."""
+    low_threshold: float = 40.0
+    """Canny: weakest gradient that may continue an edge (L1 norm of the Sobel gradient, 8-bit grey)."""
+    high_threshold: float = 120.0
+    """Canny: weakest gradient that may start an edge."""
+    adaptive: bool = False
+    """Scale both thresholds by the contrast of each photo, so that pale photos keep their outline."""
+    bilateral_diameter: int = 5
+    """Window of the bilateral filter in pixels; 0 switches it off."""
+    bilateral_sigma_color: float = 40.0
+    """Bilateral filter: grey levels that are smoothed together."""
+    bilateral_sigma_space: float = 3.0
+    """Bilateral filter: reach in pixels."""
+    line_width: float = 1.0
+    """Width of the lines in pixels at the model's resolution."""
+    antialias: bool = False
+    """False: lines are pure black and white, as Canny makes them. True: soft line borders."""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_range(self, "low_threshold", 0, 10_000)
+        _check_range(self, "high_threshold", 0, 10_000)
+        _check_range(self, "bilateral_diameter", 0, 31)
+        _check_range(self, "bilateral_sigma_color", 0, 1000)
+        _check_range(self, "bilateral_sigma_space", 0, 1000)
+        _check_range(self, "line_width", 0.25, 64)
+        if self.low_threshold > self.high_threshold:
+            raise _invalid(self, "low_threshold", f"at most high_threshold ({self.high_threshold})")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """Contents of a checkpoint's `config.json`."""
+
+    model: ModelConfig
+    """The networks."""
+    name: str = "unnamed"
+    """What people call this model: letters, digits, '.', '_', '-'."""
+    edge_style: EdgeStyle | None = field(default_factory=EdgeStyle)
+    """How its edges were made; None for models of label maps."""
+    palette: tuple[str, ...] = ("#000000",)
+    """Stroke colours a person may draw with, '#rrggbb'. Edges: black only. Label maps: one per class."""
+    paper: str = "#ffffff"
+    """Colour of an empty canvas and of the eraser."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Provenance: data, steps, metrics with their protocol. Free-form, shown and never interpreted."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]{1,64}", self.name):
+            raise _invalid(self, "name", "1 to 64 letters, digits, '.', '_' or '-'")
+        if not 1 <= len(self.palette) <= 256:
+            raise _invalid(self, "palette", "1 to 256 colours")
+        for colour in (*self.palette, self.paper):
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(colour)):
+                raise _invalid(self, "palette", f"colours written #rrggbb, not {colour!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dump`, schema version first."""
+        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> CheckpointConfig:
+        """The inverse of `to_json`. Raises `UserError` for a newer schema or unknown fields."""
+        if not isinstance(data, dict):
+            raise UserError("config_type", "config.json must hold a JSON object, not {kind}.", kind=type(data).__name__)
+        data = dict(data)
+        version = data.pop("schema_version", None)
+        if not isinstance(version, int) or version < 1:
+            raise UserError(
+                "config_version", "config.json has schema_version {version!r}; expected 1.", version=version
+            )
+        if version > SCHEMA_VERSION:
+            raise UserError(
+                "config_newer",
+                "This checkpoint has schema version {version}; this program reads up to {known}. Update it: git pull.",
+                version=version,
+                known=SCHEMA_VERSION,
+            )
+        data["model"] = from_json(ModelConfig, data.get("model"))
+        if data.get("edge_style") is not None:
+            data["edge_style"] = from_json(EdgeStyle, data["edge_style"])
+        data["palette"] = tuple(data.get("palette", ("#000000",)))
+        return from_json(cls, data)
+
+
+def from_json(cls: type, data: Any) -> Any:
+    """Make a dataclass of plain data. Unknown fields raise `UserError` and are listed with the known ones."""
+    if not isinstance(data, dict):
+        raise UserError(
+            "config_section",
+            "The {section} part must be a JSON object, not {kind}.",
+            section=cls.__name__,
+            kind=type(data).__name__,
+        )
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise UserError(
+            "config_unknown",
+            "{section} has unknown field(s) {unknown}; known are {known}.",
+            section=cls.__name__,
+            unknown=", ".join(map(str, unknown)),
+            known=", ".join(sorted(known)),
+        )
+    return cls(**data)
+
+
+def _check_types(config: Any) -> None:
+    """Hold every field to its annotation: JSON files and command lines bring anything."""
+    hints = get_type_hints(type(config))
+    for f in dataclasses.fields(config):
+        value, hint = getattr(config, f.name), hints[f.name]
+        if choices := get_args(hint):
+            if value not in choices:
+                raise _invalid(config, f.name, " | ".join(map(repr, choices)))
+        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+            object.__setattr__(config, f.name, float(value))
+        elif type(value) is not hint:
+            raise _invalid(config, f.name, f"of type {hint.__name__}")
+
+
+def _check_range(config: Any, name: str, low: float, high: float) -> None:
+    if not low <= getattr(config, name) <= high:  # NaN fails too
+        raise _invalid(config, name, f"from {low} to {high}")
+
+
+def _invalid(config: Any, name: str, allowed: str) -> UserError:
+    return UserError(
+        "config_value",
+        "{section}.{name} is {value!r}; it must be {allowed}.",
+        section=type(config).__name__,
+        name=name,
+        value=getattr(config, name),
+        allowed=allowed,
+    )

@@ -1,0 +1,37 @@
+"""Building blocks that the three networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bicyclegan.config import Activation, Norm, Upsample
+
+
+def make_norm(kind: Norm, channels: int) -> nn.Module:
+    """Instance norm without parameters or statistics, batch norm with both, or nothing: as in the official code."""
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.Identity()
+
+
+def make_activation(kind: Activation) -> nn.Module:
+    """The non-linearities that the official options `relu`, `lrelu` and `elu` name."""
+    return {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "elu": nn.ELU}[kind]()
+
+
+def make_upsample(kind: Upsample, in_channels: int, out_channels: int) -> nn.Sequential:
+    """(N, in, H, W) -> (N, out, 2H, 2W)."""
+    if kind == "transposed":
+        return nn.Sequential(nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1))
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.ReflectionPad2d(1),
+        nn.Conv2d(in_channels, out_channels, kernel_size=3),
+    )
+
+
+def append_code(x: Tensor, z: Tensor) -> Tensor:
+    """Write each code on a plane of its own behind the picture: (N, C, H, W), (N, D) -> (N, C + D, H, W)."""
+    planes = z[:, :, None, None].expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, planes], dim=1)
