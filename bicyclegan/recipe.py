@@ -1,0 +1,139 @@
+"""Recipes: what made a picture, kept inside its PNG, enough to rebuild the same pixels."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bicyclegan.errors import UserError
+from bicyclegan.latent import MAX_SAMPLES, check_codes, check_integer
+from bicyclegan.sketch import Sketch
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from bicyclegan.pipeline import Pipeline
+
+KEY = "bicyclegan"
+"""Name of the PNG text chunk."""
+RECIPE_VERSION = 1
+MAX_RECIPE_BYTES = 64 << 20
+"""Largest PNG that is searched for a recipe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One picture's origin. Floating-point sums depend on the batch, so the whole batch of codes is kept."""
+
+    checkpoint: str
+    """Name of the checkpoint."""
+    checkpoint_hash: str
+    """Its `content_hash`."""
+    sketch: Sketch
+    """What was drawn."""
+    z: np.ndarray
+    """(N, latent_dim) float32: all codes of the batch."""
+    index: int
+    """Which of them made this picture."""
+    seed: int | None = None
+    """Seed of the codes, if they came from one."""
+    truncation: float | None = None
+    """Scale that was used with the seed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; float32 values survive exactly."""
+        return {
+            "version": RECIPE_VERSION,
+            "checkpoint": self.checkpoint,
+            "checkpoint_hash": self.checkpoint_hash,
+            "index": self.index,
+            "seed": self.seed,
+            "truncation": self.truncation,
+            "z": [[float(value) for value in row] for row in self.z],
+            "sketch": json.loads(self.sketch.to_json()),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """The inverse of `to_json` for data from anywhere. Raises `UserError`."""
+        if not isinstance(data, dict):
+            raise _broken("it is not a JSON object")
+        if data.get("version") != RECIPE_VERSION:
+            raise _broken(f"its version is {data.get('version')!r}, this program reads {RECIPE_VERSION}")
+        try:
+            codes = data["z"]
+            dim = len(codes[0])
+            z = check_codes(codes, dim)
+            return cls(
+                checkpoint=str(data["checkpoint"]),
+                checkpoint_hash=str(data["checkpoint_hash"]),
+                sketch=Sketch.from_json(data["sketch"]),
+                z=z,
+                index=check_integer("index", data["index"], 0, min(len(z), MAX_SAMPLES) - 1),
+                seed=data.get("seed"),
+                truncation=data.get("truncation"),
+            )
+        except (KeyError, IndexError, TypeError) as error:
+            raise _broken(f"{type(error).__name__} at {error}") from None
+
+    def to_png(self, image: Image.Image) -> bytes:
+        """The picture as PNG with this recipe inside."""
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        info.add_text(KEY, json.dumps(self.to_json(), separators=(",", ":")))
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", pnginfo=info)
+        return buffer.getvalue()
+
+    def render(self, pipe: Pipeline) -> Image.Image:
+        """Rebuild the picture: the same batch again, and the picture at its place in it.
+
+        Raises `UserError` when `pipe` holds another checkpoint than the one that made the picture.
+        """
+        if pipe.hash != self.checkpoint_hash:
+            raise UserError(
+                "recipe_checkpoint",
+                "This picture was made by checkpoint {name} ({expected}), not by {other} ({found}). "
+                "Give the folder of the right one with --checkpoint.",
+                name=self.checkpoint,
+                expected=self.checkpoint_hash[:12],
+                other=pipe.config.name,
+                found=pipe.hash[:12],
+            )
+        return pipe.prepare(self.sketch).render(self.z).images[self.index]
+
+
+def read_recipe(source: str | Path | bytes) -> Recipe:
+    """The recipe inside a PNG made here. Raises `UserError` when there is none or it is broken."""
+    from PIL import Image
+
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            text = image.text.get(KEY)
+    except Exception as error:  # PIL raises many kinds for damaged files
+        raise _broken(f"it is not a readable PNG: {error}") from None
+    if text is None:
+        raise _broken("there is none: only PNGs downloaded from here carry one, and editing or messengers strip it")
+    try:
+        return Recipe.from_json(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _broken(f"its JSON is damaged ({error})") from None
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise UserError("recipe_missing", "There is no file {path}.", path=path)
+    if path.stat().st_size > MAX_RECIPE_BYTES:
+        raise _broken(f"the file has more than {MAX_RECIPE_BYTES >> 20} MB")
+    return path.read_bytes()
+
+
+def _broken(why: str) -> UserError:
+    return UserError("recipe_broken", "No recipe could be read from this picture: {why}.", why=why)
