@@ -1,0 +1,76 @@
+"""The page: header, checkpoint picker, tabs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from bicyclegan.checkpoints import load_card
+from bicyclegan.ui.i18n import i18n
+from bicyclegan.ui.settings import Settings
+from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.tabs.draw import build_draw
+
+STATIC = Path(__file__).parent / "static"
+FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
+
+
+def build_app(studio: Studio) -> gr.Blocks:
+    """All tabs around one studio. Keep old files for two hours, then delete them."""
+    with gr.Blocks(title="BicycleGAN Studio", analytics_enabled=False, delete_cache=(600, 7200)) as demo:
+        with gr.Row(elem_classes="header"):
+            gr.HTML((STATIC / "header.html").read_text("utf-8"), elem_classes="brand", apply_default_css=False)
+            gr.Markdown(i18n("app.tagline"), elem_classes="tagline")
+            picker = gr.Dropdown(
+                studio.names,
+                value=studio.names[0],
+                label=i18n("app.checkpoint"),
+                container=False,
+                elem_id="picker",
+                min_width=120,
+            )
+        with gr.Accordion(i18n("app.about"), open=False, render=False, elem_classes="about") as about:
+            card = gr.Markdown(load_card(studio.folder(studio.names[0])), elem_id="card")
+        build_draw(studio, picker, card)
+        about.render()
+
+        def list_checkpoints() -> gr.Dropdown:
+            # At page load, not when the list opens: Gradio's dropdown breaks when its choices change under it.
+            return gr.Dropdown(choices=studio.names)
+
+        demo.load(list_checkpoints, None, picker, api_visibility="private", show_progress="hidden")
+    return demo
+
+
+def launch(settings: Settings) -> None:
+    """Build the studio and serve it until it is stopped."""
+    studio = Studio(settings)
+    studio.warm_up()
+    build_app(studio).launch(**launch_options(settings))
+
+
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """What Gradio's `launch` is told."""
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "share": settings.share or None,
+        "auth": settings.credentials,
+        "root_path": settings.root_path,
+        "theme": theme(),
+        "css_paths": [STATIC / "app.css"],
+        "i18n": i18n,
+        "run_history": False,
+        "show_error": False,
+        "max_file_size": "32mb",
+        "footer_links": ["api"],
+    }
+
+
+def theme() -> gr.themes.Base:
+    """Quiet: system fonts (nothing is fetched), indigo for what can be pressed."""
+    return gr.themes.Base(
+        primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=["ui-monospace", "monospace"]
+    )

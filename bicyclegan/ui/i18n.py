@@ -1,0 +1,50 @@
+"""English and Chinese from one source: `locale/en.json` and `locale/zh.json`.
+
+Labels of Gradio components are translated in the browser (`i18n("draw.seed")`), our own JavaScript gets
+its texts as a prop (`for_js("canvas")`), and messages made on the server ask `language(request)` and
+`text(...)`. Mistakes that the core raises carry a code; `error_text` finds their Chinese wording.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gradio as gr
+
+from bicyclegan.errors import UserError
+
+LOCALES: dict[str, dict[str, str]] = {
+    language: json.loads((Path(__file__).parent / "locale" / f"{language}.json").read_text("utf-8"))
+    for language in ("en", "zh")
+}
+i18n = gr.I18n(
+    **{"en": LOCALES["en"], "zh": LOCALES["zh"], "zh-CN": LOCALES["zh"], "zh-TW": LOCALES["zh"]},
+)
+"""Hand this to `launch(i18n=...)`; call it with a key to label a component."""
+
+
+def for_js(prefix: str) -> dict[str, dict[str, str]]:
+    """Texts below one prefix for a component's script: {"en": {"pen": ...}, "zh": {...}}."""
+    start = prefix + "."
+    return {
+        language: {key.removeprefix(start): value for key, value in texts.items() if key.startswith(start)}
+        for language, texts in LOCALES.items()
+    }
+
+
+def language(request: gr.Request | None) -> str:
+    """The reader's language, "en" or "zh": the first one in Accept-Language, as the browser itself would choose."""
+    header = (request.headers.get("accept-language") or "") if request else ""
+    return "zh" if header.strip().lower().startswith("zh") else "en"
+
+
+def text(lang: str, key: str, **values: object) -> str:
+    """A message made on the server, its placeholders filled in. An unknown key is our own bug: KeyError."""
+    return LOCALES[lang][key].format(**values)
+
+
+def error_text(lang: str, error: UserError) -> str:
+    """What a person reads of a mistake, in their language. English stands in the exception itself."""
+    template = LOCALES[lang].get(f"error.{error.code}")
+    return template.format(**error.values) if template else str(error)

@@ -1,0 +1,147 @@
+// The wall of photos: shows what Python puts into `props.value`, enlarges a tile, saves it with its recipe.
+// value: null, or {tiles: [data URL], seen: data URL, status: text, error: text or null, request: {...}}.
+
+const wall = element.querySelector(".wall");
+const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
+const t = (key) => texts[key] ?? key;
+const find = (selector) => wall.querySelector(selector);
+const [progress, errorLine, empty, tiles, foot, dialog] = [
+  ".progress", ".error", ".empty", ".tiles", ".foot", ".large",
+].map(find);
+const SAVE_ICON = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4v11m0 0 5-5m-5 5-5-5M5 20h14"/></svg>';
+const PATIENCE_MS = 200; // what is faster than this needs no progress bar
+
+let shown = 0; // tile in the large view
+let busySince = null;
+let busyTimer = null;
+
+// ---- texts
+
+wall.querySelectorAll("[data-text]").forEach((node) => { node.textContent = t(node.dataset.text); });
+wall.querySelectorAll("[data-label]").forEach((node) => { node.setAttribute("aria-label", t(node.dataset.label)); });
+progress.setAttribute("aria-label", t("busy"));
+
+// ---- progress: the tab says when a request starts, a new value says when it ends
+
+function startBusy() {
+  busySince = performance.now();
+  clearTimeout(busyTimer);
+  busyTimer = setTimeout(() => { progress.hidden = false; }, PATIENCE_MS);
+}
+
+function endBusy() {
+  clearTimeout(busyTimer);
+  progress.hidden = true;
+  const since = busySince;
+  busySince = null;
+  return since;
+}
+
+window.addEventListener("studio:busy", startBusy);
+
+// ---- painting
+
+function columnsFor(count) {
+  if (count <= 4) return Math.min(count, 2);
+  return count <= 6 ? 3 : 4;
+}
+
+function makeTile(index) {
+  const tile = document.createElement("div");
+  tile.className = "tile";
+  const name = t("tile").replace("{number}", index + 1);
+  tile.innerHTML = `<button type="button" class="open"><img alt=""></button>
+    <button type="button" class="save">${SAVE_ICON}</button>`;
+  tile.querySelector(".open").setAttribute("aria-label", name);
+  tile.querySelector("img").alt = name;
+  const save = tile.querySelector(".save");
+  save.title = t("download");
+  save.setAttribute("aria-label", `${t("download")}: ${name}`);
+  tile.querySelector(".open").addEventListener("click", () => openLarge(index));
+  save.addEventListener("click", () => download(index));
+  return tile;
+}
+
+function paintTiles(sources) {
+  tiles.style.setProperty("--columns", columnsFor(sources.length));
+  while (tiles.children.length > sources.length) tiles.lastChild.remove();
+  while (tiles.children.length < sources.length) tiles.append(makeTile(tiles.children.length));
+  // Pictures are swapped in place: a wall that is rebuilt flickers.
+  sources.forEach((source, index) => { tiles.children[index].querySelector("img").src = source; });
+}
+
+async function paint() {
+  const value = props.value;
+  const since = endBusy();
+  const sources = value?.tiles ?? [];
+  wall.dataset.state = value?.error ? "error" : sources.length ? "full" : "empty";
+  errorLine.hidden = !value?.error;
+  errorLine.textContent = value?.error ?? "";
+  if (value?.error) return; // the last pictures stay, pale, until the mistake is mended
+  empty.hidden = sources.length > 0;
+  foot.hidden = sources.length === 0;
+  paintTiles(sources);
+  if (sources.length === 0) { dialog.close(); return; }
+  find(".seen").src = value.seen;
+  find(".seen").alt = t("seen");
+  if (dialog.open) showLarge(Math.min(shown, sources.length - 1));
+  await Promise.all([...tiles.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
+  const seconds = since === null ? "" : ` · ${((performance.now() - since) / 1000).toFixed(2)} s`;
+  find(".status").textContent = value.status + seconds;
+  window.dispatchEvent(new CustomEvent("studio:painted", { detail: { milliseconds: since && performance.now() - since } }));
+}
+
+// ---- large view
+
+function showLarge(index) {
+  shown = index;
+  dialog.querySelector("img").src = props.value.tiles[index];
+  dialog.querySelector("img").alt = t("tile").replace("{number}", index + 1);
+  dialog.querySelector(".place").textContent = `${index + 1} / ${props.value.tiles.length}`;
+}
+
+function openLarge(index) {
+  showLarge(index);
+  dialog.showModal();
+}
+
+function step(by) {
+  const count = props.value.tiles.length;
+  showLarge((shown + by + count) % count);
+}
+
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+});
+dialog.querySelector(".actions").addEventListener("click", (event) => {
+  const action = event.target.closest("button")?.dataset.action;
+  if (action === "previous") step(-1);
+  if (action === "next") step(1);
+  if (action === "download") download(shown);
+  if (action === "close") dialog.close();
+});
+
+// ---- download: the server paints the tile again at full quality and puts its recipe into the PNG
+
+async function download(index) {
+  let answer;
+  try {
+    answer = await server.make_png({ request: props.value.request, index });
+  } catch {
+    answer = { error: t("downloadFailed") };
+  }
+  if (answer.error) {
+    errorLine.textContent = answer.error;
+    errorLine.hidden = false;
+    return;
+  }
+  const link = document.createElement("a");
+  link.href = answer.url;
+  link.download = answer.name;
+  link.click();
+}
+
+watch("value", paint);
+paint();

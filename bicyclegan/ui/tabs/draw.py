@@ -1,0 +1,289 @@
+"""Draw: canvas left, photos right, nothing to press."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from bicyclegan.checkpoints import load_card, load_examples
+from bicyclegan.errors import UserError
+from bicyclegan.images import decode_data_url, encode_data_url, load_image
+from bicyclegan.latent import check_integer
+from bicyclegan.sketch import Sketch, with_detail
+from bicyclegan.ui.canvas import SketchCanvas
+from bicyclegan.ui.i18n import error_text, i18n, language, text
+from bicyclegan.ui.strip import SketchStrip
+from bicyclegan.ui.studio import Painting, Studio
+from bicyclegan.ui.wall import PhotoWall
+
+MAX_VARIATIONS = 16
+MAX_PHOTO_BYTES = 25 << 20
+PHOTO_SIZE = 512
+"""Side in pixels to which a photo is reduced while it waits for another level of detail."""
+BUSY_JS = "(...values) => { window.dispatchEvent(new CustomEvent('studio:busy')); return values; }"
+BUSY_IF_LIVE_JS = (
+    "(live, ...values) => { if (live) window.dispatchEvent(new CustomEvent('studio:busy')); return [live, ...values]; }"
+)
+DICE_JS = "() => Math.floor(Math.random() * 4294967296)"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DrawTab:
+    """Components that other parts of the page need."""
+
+    canvas: SketchCanvas
+    wall: PhotoWall
+
+
+def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTab:
+    """Create the tab's components and wire their events.
+
+    picker: the page's checkpoint picker; card: where the model card of the chosen checkpoint is shown.
+    """
+    handlers = DrawHandlers(studio)
+    config = studio.pipeline(studio.names[0]).config
+    photo = gr.State(None, time_to_live=3600)
+
+    def make_png(wanted: dict, request: gr.Request) -> dict[str, str]:  # Gradio marks it: a method cannot be marked
+        return handlers.make_png(wanted, request)
+
+    with gr.Row(elem_classes="draw"):
+        with gr.Column(scale=5, min_width=300, elem_classes="draw-left"):
+            canvas = SketchCanvas(palette=config.palette, paper=config.paper, elem_id="canvas")
+            detail = gr.Slider(
+                -1,
+                1,
+                0,
+                step=0.1,
+                label=i18n("draw.detail"),
+                info=i18n("draw.detail_info"),
+                visible=False,
+                elem_id="detail",
+            )
+            examples = SketchStrip(load_examples(studio.folder(studio.names[0])), elem_id="examples")
+        with gr.Column(scale=7, min_width=300, elem_classes="draw-right"):
+            wall = PhotoWall(make_png, elem_id="wall")
+            with gr.Row(elem_classes="knobs"):
+                count = gr.Slider(
+                    1, MAX_VARIATIONS, 8, step=1, label=i18n("draw.count"), min_width=140, elem_id="count"
+                )
+                truncation = gr.Slider(0, 2, 1, step=0.05, label=i18n("draw.variety"), min_width=140, elem_id="variety")
+                with gr.Row(elem_classes="seed"):
+                    seed = gr.Number(0, label=i18n("draw.seed"), precision=0, min_width=90, elem_id="seed")
+                    dice = gr.Button("⚄", size="sm", elem_id="dice", min_width=44)
+            with gr.Row(elem_classes="live"):
+                live = gr.Checkbox(True, label=i18n("draw.live"), container=False, elem_id="live")
+                go = gr.Button(i18n("draw.go"), variant="primary", size="sm", visible=False, elem_id="go")
+
+    inputs = [live, canvas, picker, count, seed, truncation]
+    paint = {"fn": handlers.repaint, "inputs": inputs, "outputs": wall, "show_progress": "hidden"}
+    newest = {"trigger_mode": "always_last", "concurrency_id": "paint", "concurrency_limit": 1}
+    gr.on(
+        [canvas.input, count.input, seed.input, truncation.input],
+        **paint,
+        **newest,
+        js=BUSY_IF_LIVE_JS,
+        api_visibility="private",
+    )
+    again = {**paint, "fn": handlers.paint_now, "inputs": inputs[1:], "js": BUSY_JS, "api_visibility": "private"}
+    again |= newest
+    go.click(**again)
+    dice.click(None, None, seed, js=DICE_JS).then(**again)
+    live.input(handlers.show_go, live, go, api_visibility="private", show_progress="hidden").then(**again)
+    examples.select(
+        handlers.load_example, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
+    ).then(**again)
+    canvas.photo(
+        handlers.trace_photo, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
+    ).success(**again)
+    detail.input(
+        handlers.trace_again,
+        [picker, photo, detail],
+        canvas,
+        trigger_mode="always_last",
+        api_visibility="private",
+        show_progress="hidden",
+    ).success(**again)
+    picker.input(
+        handlers.choose,
+        picker,
+        [picker, canvas, examples, card],
+        api_visibility="private",
+        show_progress="hidden",
+    ).then(**again)
+    gr.api(handlers.api_paint, api_name="paint")
+    return DrawTab(canvas, wall)
+
+
+class DrawHandlers:
+    """What happens on the server. Nothing of a visitor is kept here; everything that arrives is checked."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    def repaint(
+        self,
+        live: bool,
+        drawing: str | None,
+        checkpoint: str,
+        count: float,
+        seed: float,
+        truncation: float,
+        request: gr.Request,
+    ) -> dict[str, Any]:
+        """A new wall after a change, unless the person asked to wait for the button."""
+        if not live:
+            return gr.skip()
+        return self.paint_now(drawing, checkpoint, count, seed, truncation, request)
+
+    def paint_now(
+        self,
+        drawing: str | None,
+        checkpoint: str,
+        count: float,
+        seed: float,
+        truncation: float,
+        request: gr.Request,
+    ) -> dict[str, Any] | None:
+        """A new wall. Mistakes come back as its message; None, the empty wall, when nothing is drawn."""
+        wanted = {"sketch": drawing, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
+        lang = language(request)
+        try:
+            start = time.perf_counter()
+            painting = self._paint(wanted)
+            milliseconds = 1000 * (time.perf_counter() - start)
+        except UserError as error:
+            return _error_wall(error_text(lang, error))
+        except Exception:
+            log.exception("painting failed")
+            return _error_wall(text(lang, "draw.failed"))
+        return painting and _wall(painting, wanted, text(lang, "draw.status", count=len(painting.images)), milliseconds)
+
+    def api_paint(
+        self, sketch: str, checkpoint: str = "edges2shoes", count: int = 8, seed: int = 0, truncation: float = 1.0
+    ) -> list[str]:
+        """Paint a sketch: PNG data URLs with the recipe inside, one for each variation."""
+        wanted = {"sketch": sketch, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
+        try:
+            painting = self._paint(wanted)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return [_png_url(painting, index) for index in range(len(painting.images))] if painting else []
+
+    def make_png(self, wanted: dict, request: gr.Request) -> dict[str, str]:
+        """Paint the wall again and return one tile as PNG with its recipe: {"url", "name"} or {"error"}."""
+        lang = language(request)
+        try:
+            asked, index = wanted["request"], wanted["index"]
+            painting = self._paint(asked)
+            index = check_integer("index", index, 0, len(painting.images) - 1)
+            name = f"{painting.checkpoint}-{painting.hash[:8]}-seed{painting.seed}-{index + 1}.png"
+            return {"url": _png_url(painting, index), "name": name}
+        except UserError as error:
+            return {"error": error_text(lang, error)}
+        except Exception:
+            log.exception("a download failed")
+            return {"error": text(lang, "draw.failed")}
+
+    def show_go(self, live: bool) -> gr.Button:
+        """The button is there only for those who switched live painting off."""
+        return gr.Button(visible=not live)
+
+    def load_example(self, checkpoint: str, event: gr.EventData, request: gr.Request) -> tuple:
+        """Put an example on the canvas."""
+        try:
+            examples = load_examples(self.studio.folder(checkpoint))
+            index = check_integer("index", event.index, 0, len(examples) - 1)
+        except UserError as error:
+            raise _toast(error, request) from None
+        return examples[index], None, gr.Slider(visible=False)
+
+    def trace_photo(self, checkpoint: str, event: gr.EventData, request: gr.Request) -> tuple:
+        """A photo's edges as the layer under the strokes; the photo is kept for another level of detail."""
+        try:
+            data = decode_data_url(event.data_url, MAX_PHOTO_BYTES)
+            photo = fit_photo(load_image(data, name=str(getattr(event, "name", ""))[:80]))
+            sketch = self._trace(checkpoint, photo, 0.0)
+        except UserError as error:
+            raise _toast(error, request) from None
+        return sketch, photo, gr.Slider(value=0, visible=True)
+
+    def trace_again(self, checkpoint: str, photo: np.ndarray | None, detail: float, request: gr.Request) -> Sketch:
+        """The same photo with more or fewer lines."""
+        if photo is None:
+            raise gr.Error(text(language(request), "draw.photo_gone"), print_exception=False)
+        try:
+            return self._trace(checkpoint, photo, detail)
+        except UserError as error:
+            raise _toast(error, request) from None
+
+    def choose(self, checkpoint: str, request: gr.Request) -> tuple:
+        """Switch to another checkpoint: its colours, its examples, its card."""
+        try:
+            pipe = self.studio.pipeline(checkpoint)
+            folder = self.studio.folder(checkpoint)
+        except UserError as error:
+            gr.Warning(_escape(error_text(language(request), error)))
+            return gr.Dropdown(choices=self.studio.names, value=self.studio.names[0]), gr.skip(), gr.skip(), gr.skip()
+        canvas = SketchCanvas(palette=pipe.config.palette, paper=pipe.config.paper)
+        return gr.skip(), canvas, load_examples(folder), load_card(folder)
+
+    def _paint(self, wanted: dict[str, Any]) -> Painting | None:
+        if not wanted["sketch"]:
+            return None
+        sketch = Sketch.from_json(wanted["sketch"])
+        if sketch.is_empty:
+            return None
+        count = check_integer("count", wanted["count"], 1, MAX_VARIATIONS)
+        return self.studio.paint(wanted["checkpoint"], sketch, count, wanted["seed"], wanted["truncation"])
+
+    def _trace(self, checkpoint: str, photo: np.ndarray, detail: float) -> Sketch:
+        pipe = self.studio.pipeline(checkpoint)
+        style = pipe.config.edge_style and with_detail(pipe.config.edge_style, detail)
+        return Sketch.from_raster(pipe.edges(photo, style))
+
+
+def fit_photo(photo: Image.Image) -> np.ndarray:
+    """A photo as a square RGB array of at most PHOTO_SIZE px, small enough to wait in memory."""
+    photo.thumbnail((PHOTO_SIZE, PHOTO_SIZE), Image.Resampling.LANCZOS)
+    return np.asarray(photo)
+
+
+def _wall(painting: Painting, wanted: dict[str, Any], status: str, milliseconds: float) -> dict[str, Any]:
+    return {
+        "tiles": [encode_data_url(image, "webp", quality=90) for image in painting.images],
+        "seen": encode_data_url(Image.fromarray(painting.raster), "png"),
+        "status": status,
+        "error": None,
+        "request": wanted,
+        "server_ms": round(milliseconds),
+    }
+
+
+def _error_wall(message: str) -> dict[str, Any]:
+    return {"tiles": [], "seen": "", "status": "", "error": message, "request": None, "server_ms": 0}
+
+
+def _png_url(painting: Painting, index: int) -> str:
+    png = painting.recipe(index).to_png(painting.images[index])
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _toast(error: UserError, request: gr.Request) -> gr.Error:
+    return gr.Error(_escape(error_text(language(request), error)), print_exception=False)
+
+
+def _escape(message: str) -> str:
+    """Toasts render HTML, and messages quote what browsers sent."""
+    import html
+
+    return html.escape(message)
