@@ -177,6 +177,10 @@ def test_a_bad_seed_is_explained_beside_the_pale_wall(visitor):
     visitor.page.locator("#seed input").fill("-5")
     assert "0 to 4294967295" in visitor.error()
     assert visitor.sources == first
+    visitor.page.locator("#wall .tile").nth(0).hover()
+    with visitor.page.expect_download() as waiting:  # what is seen can still be kept
+        visitor.page.locator("#wall .tile .save").nth(0).click()
+    assert waiting.value.suggested_filename.endswith("-seed0-1.png")
     visitor.page.locator("#seed input").fill("5")
     visitor.wall(other_than=first)
     assert not visitor.page.locator("#wall .error").is_visible()
@@ -217,6 +221,7 @@ def test_a_bad_photo_is_a_toast_and_the_drawing_stays(visitor, name, data, messa
     first = visitor.wall()
     visitor.choose_photo(name, data)
     assert message in visitor.toast()
+    visitor.page.wait_for_function("() => !document.querySelector('#canvas .status').classList.contains('loud')")
     visitor.draw(LACE)
     visitor.wall(other_than=first)
 

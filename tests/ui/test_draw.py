@@ -259,7 +259,7 @@ def test_a_loaded_checkpoint_paints_on_when_its_folder_vanishes(two_checkpoints,
 
 def test_a_checkpoint_that_vanished_before_its_first_use(two_checkpoints, tmp_path, monkeypatch):
     warnings = []
-    monkeypatch.setattr(gr, "Warning", warnings.append)
+    monkeypatch.setattr(gr, "Warning", lambda message, title: warnings.append(message))
     shutil.rmtree(tmp_path / "other")
     picker, *rest = two_checkpoints.choose("other", visitor())
     assert "other" in warnings[0]

@@ -196,6 +196,7 @@ listen($(".toolbar"), "input change", (event) => {
 
 listen(document, "keydown keyup", whileMounted(onKey));
 listen(document, "paste", whileMounted(onPaste));
+listen(window, "studio:photo-failed", whileMounted(() => status.classList.remove("loud")));
 listen(window, "resize", whileMounted(fit));
 new ResizeObserver(fit).observe(canvas);
 watch("value", receive);

@@ -11,6 +11,7 @@ const [progress, errorLine, empty, tiles, foot, dialog] = [
 const SAVE_ICON = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4v11m0 0 5-5m-5 5-5-5M5 20h14"/></svg>';
 const PATIENCE_MS = 200; // what is faster than this needs no progress bar
 
+let good = null; // the last value with pictures: what tiles, large view and downloads belong to
 let shown = 0; // tile in the large view
 let busySince = null;
 let busyTimer = null;
@@ -78,6 +79,7 @@ async function paint() {
   errorLine.hidden = !value?.error;
   errorLine.textContent = value?.error ?? "";
   if (value?.error) return; // the last pictures stay, pale, until the mistake is mended
+  good = value;
   empty.hidden = sources.length > 0;
   foot.hidden = sources.length === 0;
   paintTiles(sources);
@@ -86,18 +88,19 @@ async function paint() {
   find(".seen").alt = t("seen");
   if (dialog.open) showLarge(Math.min(shown, sources.length - 1));
   await Promise.all([...tiles.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
-  const seconds = since === null ? "" : ` · ${((performance.now() - since) / 1000).toFixed(2)} s`;
-  find(".status").textContent = value.status + seconds;
-  window.dispatchEvent(new CustomEvent("studio:painted", { detail: { milliseconds: since && performance.now() - since } }));
+  const milliseconds = since === null ? null : performance.now() - since;
+  find(".status").textContent = value.status + (since === null ? "" : ` · ${(milliseconds / 1000).toFixed(2)} s`);
+  const detail = { milliseconds, server: value.server_ms };
+  window.dispatchEvent(new CustomEvent("studio:painted", { detail }));
 }
 
 // ---- large view
 
 function showLarge(index) {
   shown = index;
-  dialog.querySelector("img").src = props.value.tiles[index];
+  dialog.querySelector("img").src = good.tiles[index];
   dialog.querySelector("img").alt = t("tile").replace("{number}", index + 1);
-  dialog.querySelector(".place").textContent = `${index + 1} / ${props.value.tiles.length}`;
+  dialog.querySelector(".place").textContent = `${index + 1} / ${good.tiles.length}`;
 }
 
 function openLarge(index) {
@@ -106,7 +109,7 @@ function openLarge(index) {
 }
 
 function step(by) {
-  const count = props.value.tiles.length;
+  const count = good.tiles.length;
   showLarge((shown + by + count) % count);
 }
 
@@ -128,7 +131,7 @@ dialog.querySelector(".actions").addEventListener("click", (event) => {
 async function download(index) {
   let answer;
   try {
-    answer = await server.make_png({ request: props.value.request, index });
+    answer = await server.make_png({ request: good.request, index });
   } catch {
     answer = { error: t("downloadFailed") };
   }

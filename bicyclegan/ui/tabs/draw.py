@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import logging
 import time
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ BUSY_JS = "(...values) => { window.dispatchEvent(new CustomEvent('studio:busy'))
 BUSY_IF_LIVE_JS = (
     "(live, ...values) => { if (live) window.dispatchEvent(new CustomEvent('studio:busy')); return [live, ...values]; }"
 )
+PHOTO_FAILED_JS = "() => { window.dispatchEvent(new CustomEvent('studio:photo-failed')); }"
 DICE_JS = "() => Math.floor(Math.random() * 4294967296)"
 
 log = logging.getLogger(__name__)
@@ -102,9 +104,11 @@ def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTa
     examples.select(
         handlers.load_example, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
     ).then(**again)
-    canvas.photo(
+    traced = canvas.photo(
         handlers.trace_photo, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
-    ).success(**again)
+    )
+    traced.success(**again)
+    traced.failure(None, None, None, js=PHOTO_FAILED_JS)
     detail.input(
         handlers.trace_again,
         [picker, photo, detail],
@@ -220,7 +224,7 @@ class DrawHandlers:
     def trace_again(self, checkpoint: str, photo: np.ndarray | None, detail: float, request: gr.Request) -> Sketch:
         """The same photo with more or fewer lines."""
         if photo is None:
-            raise gr.Error(text(language(request), "draw.photo_gone"), print_exception=False)
+            raise _toast(text(language(request), "draw.photo_gone"), request)
         try:
             return self._trace(checkpoint, photo, detail)
         except UserError as error:
@@ -232,7 +236,8 @@ class DrawHandlers:
             pipe = self.studio.pipeline(checkpoint)
             folder = self.studio.folder(checkpoint)
         except UserError as error:
-            gr.Warning(_escape(error_text(language(request), error)))
+            lang = language(request)
+            gr.Warning(html.escape(error_text(lang, error)), title=text(lang, "draw.not_possible"))
             return gr.Dropdown(choices=self.studio.names, value=self.studio.names[0]), gr.skip(), gr.skip(), gr.skip()
         canvas = SketchCanvas(palette=pipe.config.palette, paper=pipe.config.paper)
         return gr.skip(), canvas, load_examples(folder), load_card(folder)
@@ -278,12 +283,8 @@ def _png_url(painting: Painting, index: int) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def _toast(error: UserError, request: gr.Request) -> gr.Error:
-    return gr.Error(_escape(error_text(language(request), error)), print_exception=False)
-
-
-def _escape(message: str) -> str:
-    """Toasts render HTML, and messages quote what browsers sent."""
-    import html
-
-    return html.escape(message)
+def _toast(problem: UserError | str, request: gr.Request) -> gr.Error:
+    """A message in the corner of the page, in the reader's language."""
+    lang = language(request)
+    message = error_text(lang, problem) if isinstance(problem, UserError) else problem
+    return gr.Error(html.escape(message), title=text(lang, "draw.not_possible"), print_exception=False)
