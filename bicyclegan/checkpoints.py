@@ -6,6 +6,7 @@ model card; often also `examples.ndjson`, sketches to start from. Nothing in it 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -42,6 +43,8 @@ class Checkpoint:
     encoder: Encoder | None
     hash: str
     folder: Path
+    half: bool = False
+    """Whether the weights are stored as float16."""
 
 
 def save_checkpoint(
@@ -96,10 +99,11 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     state = _read_tensors(folder / MODEL_FILE)
     generator = _fill(Generator, config.model, state, "generator")
     encoder = _fill(Encoder, config.model, state, "encoder") if config.model.encoder != "none" else None
-    left_over = [key for key in state if key.partition(".")[0] not in ("generator", "encoder")]
+    left_over = [key for key in state if key.partition(".")[0] not in ("generator", "encoder" if encoder else "")]
     if left_over:
-        raise _wrong_tensors(folder, f"has tensors that are not of this format, first {left_over[0]!r}")
-    return Checkpoint(config, generator, encoder, content_hash(folder), folder)
+        raise _wrong_tensors(folder, f"has tensors that config.json does not ask for, first {left_over[0]!r}")
+    half = all(value.dtype == torch.float16 for value in state.values() if value.is_floating_point())
+    return Checkpoint(config, generator, encoder, content_hash(folder), folder, half)
 
 
 def load_config(folder: str | Path) -> CheckpointConfig:
@@ -108,7 +112,7 @@ def load_config(folder: str | Path) -> CheckpointConfig:
     _check_files(folder)
     try:
         data = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # syntax, encoding, a number of 5,000 digits, a tower of brackets
         raise UserError(
             "config_json", "{path} is not valid JSON: {why}.", path=folder / CONFIG_FILE, why=error
         ) from None
@@ -123,10 +127,25 @@ def load_card(folder: str | Path) -> str:
 
 
 def load_examples(folder: str | Path) -> list[Sketch]:
-    """Sketches that show what this checkpoint can paint: one Sketch JSON or Quick, Draw! record a line."""
+    """Sketches that show what this checkpoint can paint: one Sketch JSON or Quick, Draw! record a line.
+
+    Raises `UserError` that names a line which is neither.
+    """
     path = Path(folder) / EXAMPLES_FILE
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    return [_read_example(line) for line in lines if line.strip()]
+    examples = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else [], start=1):
+        try:
+            examples += [read_example(line)] if line.strip() else []
+        except UserError as error:
+            raise UserError(
+                "examples_line", "{path}, line {number}: {why}", path=path, number=number, why=error
+            ) from None
+    return examples
+
+
+def read_example(line: str) -> Sketch:
+    """Sketch JSON or a Quick, Draw! record. Raises `UserError`."""
+    return Sketch.from_quickdraw(line) if '"drawing"' in line else Sketch.from_json(line)
 
 
 def list_checkpoints(root: str | Path = DEFAULT_ROOT) -> list[Path]:
@@ -138,15 +157,29 @@ def list_checkpoints(root: str | Path = DEFAULT_ROOT) -> list[Path]:
 
 
 def content_hash(folder: str | Path) -> str:
-    """SHA-256 (64 hex digits) of all that decides a picture: weights, architecture, edge style, colours."""
+    """SHA-256 (64 hex digits) of all that decides a picture: weights, architecture, edge style, colours.
+
+    Fields at their defaults do not count, so that a field that is added later leaves old hashes as they are.
+    """
     folder = Path(folder)
-    config = load_config(folder).to_json()
-    drawn = {key: config[key] for key in ("model", "edge_style", "palette", "paper")}
+    config = load_config(folder)
+    drawn = {
+        "model": _set_fields(config.model),
+        "edge_style": config.edge_style and _set_fields(config.edge_style),
+        "palette": config.palette,
+        "paper": config.paper,
+    }
     digest = hashlib.sha256(json.dumps(drawn, sort_keys=True).encode())
     with (folder / MODEL_FILE).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _set_fields(config: Any) -> dict[str, Any]:
+    """Fields of a dataclass that differ from their defaults."""
+    values = {field: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {field.name: value for field, value in values.items() if value != field.default}
 
 
 def resolve(path_or_id: str | Path, revision: str | None = None) -> Path:
@@ -217,13 +250,16 @@ def import_official_pair(
     return config, generator, encoder
 
 
-def _read_example(line: str) -> Sketch:
-    return Sketch.from_quickdraw(line) if '"drawing"' in line else Sketch.from_json(line)
-
-
 def _part(options: dict[str, Any], name: str) -> dict[str, Any]:
     """Options of one network: its own part, or, when the file is flat as the official `opt.txt` is, all of it."""
     part = options.get(name, options)
+    if not isinstance(part, dict):
+        raise UserError(
+            "official_part",
+            "The part {name!r} of the options is {value!r}; it must be a JSON object with the official option names.",
+            name=name,
+            value=part,
+        )
     return {key: value for key, value in part.items() if key != "network"}
 
 
@@ -239,7 +275,8 @@ def _read_official(path: Path) -> dict[str, Tensor]:
             path=path,
             why=str(error).splitlines()[0][:120] if str(error) else type(error).__name__,
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    plain = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not plain:
         raise UserError("official_content", "{path} holds no state dict (names and tensors).", path=path)
     return state
 
@@ -314,7 +351,15 @@ def _fill(kind: type[nn.Module], config: ModelConfig, state: dict[str, Tensor], 
             raise _wrong_tensors(
                 name, f"has {key!r} of shape {tuple(found.shape)}, but config.json asks for {tuple(expected.shape)}"
             )
-        tensors[key] = found.to(expected.dtype)
+        if not found.isfinite().all():
+            raise UserError(
+                "checkpoint_nan",
+                "The {part} has NaN or infinite weights in {key!r}: its training failed. Use an earlier checkpoint.",
+                part=name,
+                key=key,
+            )
+        # A copy: what `load_file` gives is the file itself, mapped, and would change or vanish with it.
+        tensors[key] = found.to(expected.dtype, copy=True)
     extra = sorted(set(tensors) - set(network.state_dict()))
     if extra:
         raise _wrong_tensors(name, f"has {len(extra)} tensors more than config.json asks for, first {extra[0]!r}")

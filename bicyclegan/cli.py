@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -21,12 +23,15 @@ from bicyclegan.errors import UserError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from bicyclegan.config import EdgeStyle
     from bicyclegan.pipeline import Output, Pipeline
     from bicyclegan.sketch import Sketch
 
 Result: TypeAlias = dict[str, Any]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 DEFAULT_CHECKPOINT = "edges2shoes"
+MAX_DRAWINGS = 1000
+"""Read from one .ndjson file. Those of Quick, Draw! hold a hundred thousand."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,11 @@ class Translate:
     def run(self) -> Result:
         sketches = [named for path in at_least_one("sketch", self.sketches) for named in read_sketches(path)]
         pipe = load_pipeline(self.checkpoint, self.device)
-        prepared = [(name, pipe.prepare(sketch)) for name, sketch in unique_names(sketches)]  # all or nothing
+        for _, sketch in sketches:  # all or nothing
+            pipe.prepare(sketch)
         files = []
-        for name, sketch in prepared:
-            output = pipe(sketch.sketch, self.samples, self.seed, truncation=self.truncation)
+        for name, sketch in unique_names(sketches):
+            output = pipe(sketch, self.samples, self.seed, truncation=self.truncation)
             files += save_output(output, self.out, name)
         return {"checkpoint": pipe.config.name, "hash": pipe.hash, "files": files}
 
@@ -86,16 +92,15 @@ class Edges:
         from PIL import Image
 
         from bicyclegan.checkpoints import load_config, resolve
-        from bicyclegan.images import load_image
         from bicyclegan.sketch import photo_to_edges, with_detail
 
         config = load_config(resolve(self.checkpoint))
         if config.edge_style is None:
             raise UserError("no_edges", "{name} draws from label maps, not edges.", name=config.name)
         style = with_detail(config.edge_style, self.detail)
-        photos = unique_names([(path.stem, load_image(path)) for path in at_least_one("photo", self.photos)])
-        maps = [(name, photo_to_edges(photo, style, config.model.image_size)) for name, photo in photos]
-        files = [save_png(Image.fromarray(edges), self.out / f"{name}-edges.png") for name, edges in maps]
+        size = config.model.image_size
+        maps = [(path.stem, photo_to_edges(path, style, size)) for path in at_least_one("photo", self.photos)]
+        files = [save_png(Image.fromarray(edges), self.out / f"{name}-edges.png") for name, edges in unique_names(maps)]
         return {"checkpoint": config.name, "files": files}
 
 
@@ -153,16 +158,23 @@ class Render:
         from bicyclegan.files import write_atomic
         from bicyclegan.recipe import read_recipe
 
-        recipes = unique_names([(path.stem, read_recipe(path)) for path in at_least_one("picture", self.recipes)])
+        recipes = []
+        for path in at_least_one("picture", self.recipes):
+            with naming(path):
+                recipes.append((path, read_recipe(path)))
         pipelines: dict[str, Pipeline] = {}
+        pictures = []
+        for path, recipe in recipes:
+            if recipe.checkpoint_hash not in pipelines:
+                source = self.checkpoint or find_by_hash(recipe.checkpoint, recipe.checkpoint_hash)
+                pipelines[recipe.checkpoint_hash] = load_pipeline(str(source), self.device)
+            with naming(path):
+                picture = recipe.render(pipelines[recipe.checkpoint_hash])
+            pictures.append((path.stem, recipe.to_png(picture)))
         files = []
-        for name, recipe in recipes:
-            source = self.checkpoint or str(find_by_hash(recipe.checkpoint, recipe.checkpoint_hash))
-            if source not in pipelines:
-                pipelines[source] = load_pipeline(source, self.device)
-            path = self.out / f"{name}-rendered.png"
-            write_atomic(path, recipe.to_png(recipe.render(pipelines[source])))
-            files.append(str(path))
+        for name, data in unique_names(pictures):  # all or nothing
+            files.append(str(self.out / f"{name}-rendered.png"))
+            write_atomic(Path(files[-1]), data)
         return {"files": files}
 
 
@@ -181,7 +193,8 @@ class ImportOfficial:
     encoder: Path | None = None
     """The encoder's state dict, latest_net_E.pth. Without it styles cannot be read from photos."""
     options: Path | None = None
-    """JSON with the official option names, in parts "generator" and "encoder"; by default options.json beside G."""
+    """JSON with the official option names, in parts "generator" and "encoder"; by default options.json beside G.
+    A part "edge_style" says how the training edges were made (fields of EdgeStyle; null for label maps)."""
     card: Path | None = None
     """Markdown file that becomes the model card."""
     half: bool = False
@@ -195,9 +208,12 @@ class ImportOfficial:
         from bicyclegan.checkpoints import content_hash, import_official_pair, save_checkpoint
         from bicyclegan.config import CheckpointConfig
 
+        if not self.generator.is_file():
+            raise UserError("file_missing", "There is no file {path}.", path=self.generator)
         options = read_json(self.options or self.generator.parent / "options.json")
         model, generator, encoder = import_official_pair(self.generator, self.encoder, options)
-        config = CheckpointConfig(model, name=self.out.name, training=provenance(options))
+        style, training = read_edge_style(options), provenance(options)
+        config = CheckpointConfig(model, name=self.out.name, edge_style=style, training=training)
         card = read_text(self.card) if self.card else ""
         folder = save_checkpoint(
             self.out, config, generator, encoder, card=card, half=self.half, overwrite=self.overwrite
@@ -280,12 +296,44 @@ def read_sketches(path: Path) -> list[tuple[str, Sketch | Image.Image]]:
     from bicyclegan.images import load_image
     from bicyclegan.sketch import Sketch
 
-    if path.suffix.lower() == ".json":
-        return [(path.stem, Sketch.from_json(read_text(path)))]
     if path.suffix.lower() == ".ndjson":
-        lines = [line for line in read_text(path).splitlines() if line.strip()]
-        return [(f"{path.stem}-{n}", Sketch.from_quickdraw(line)) for n, line in enumerate(lines)]
+        return read_drawings(path)
+    if path.suffix.lower() == ".json":
+        text = read_text(path)
+        with naming(path):
+            return [(path.stem, Sketch.from_json(text))]
     return [(path.stem, load_image(path))]
+
+
+def read_drawings(path: Path) -> list[tuple[str, Sketch | Image.Image]]:
+    """One Quick, Draw! record or sketch a line, as in a checkpoint's examples.ndjson. Raises `UserError`."""
+    from bicyclegan.checkpoints import read_example
+
+    lines = [(n, line) for n, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
+    if not 1 <= len(lines) <= MAX_DRAWINGS:
+        raise UserError(
+            "drawings_count",
+            "{path} holds {count} drawings; use 1 to {limit} at a time: head -n {limit} cuts a file.",
+            path=path,
+            count=len(lines),
+            limit=MAX_DRAWINGS,
+        )
+    drawings = []
+    for n, line in lines:
+        with naming(f"{path}, line {n}"):
+            drawings.append((f"{path.stem}-{len(drawings)}", read_example(line)))
+    return drawings
+
+
+@contextmanager
+def naming(place: str | Path) -> Iterator[None]:
+    """Say which of several files a mistake is in, where its message does not."""
+    try:
+        yield
+    except UserError as error:
+        if str(place) not in str(error):
+            error.args = (f"{place}: {error}",)
+        raise
 
 
 def at_least_one(what: str, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -297,11 +345,16 @@ def at_least_one(what: str, paths: tuple[Path, ...]) -> tuple[Path, ...]:
 
 def unique_names(items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Number names that occur again, so that files from different folders do not overwrite each other."""
-    seen: dict[str, int] = {}
+    given = {name for name, _ in items}
+    taken: set[str] = set()
     result = []
     for name, item in items:
-        seen[name] = seen.get(name, 0) + 1
-        result.append((name if seen[name] == 1 else f"{name}~{seen[name]}", item))
+        free, n = name, 1
+        while free in taken or (n > 1 and free in given):
+            n += 1
+            free = f"{name}~{n}"
+        taken.add(free)
+        result.append((free, item))
     return result
 
 
@@ -337,8 +390,9 @@ def find_by_hash(name: str, wanted: str) -> Path:
 
     folders = list_checkpoints()
     for folder in folders:
-        if content_hash(folder) == wanted:
-            return folder
+        with suppress(UserError):  # a damaged neighbour is not in the way
+            if content_hash(folder) == wanted:
+                return folder
     raise UserError(
         "recipe_no_checkpoint",
         "This picture was made by checkpoint {name} ({hash}), which is not among {available}. Give its folder or Hub "
@@ -349,12 +403,23 @@ def find_by_hash(name: str, wanted: str) -> Path:
     )
 
 
+def read_edge_style(options: dict[str, Any]) -> EdgeStyle | None:
+    """How the model's edges look, from its options file; our own Canny edges if the file says nothing."""
+    from bicyclegan.config import EdgeStyle, from_json
+
+    style = options.get("edge_style", {})
+    return None if style is None else from_json(EdgeStyle, style)
+
+
 def provenance(options: dict[str, Any]) -> dict[str, Any]:
     """What an options file in parts says beside the networks: data, training, figures."""
     if "generator" not in options:
         return {}  # the official flat file: all of it describes networks
-    rest = {key: value for key, value in options.items() if key not in ("generator", "encoder", "training")}
-    return {**rest, **options.get("training", {})}
+    rest = {
+        key: value for key, value in options.items() if key not in ("generator", "encoder", "edge_style", "training")
+    }
+    training = options.get("training", {})
+    return {**rest, **(training if isinstance(training, dict) else {"training": training})}
 
 
 def read_text(path: Path) -> str:
@@ -371,7 +436,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises `UserError`."""
     try:
         data = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise UserError("file_json", "{path} is not valid JSON: {why}.", path=path, why=error) from None
     if not isinstance(data, dict):
         raise UserError("file_object", "{path} must hold a JSON object.", path=path)

@@ -108,6 +108,10 @@ class ModelConfig:
                 f"picture is only {coarsest} px wide",
             )
 
+        # Instance norm of a single pixel divides by zero; the plain encoder normalises its last, smallest map.
+        if self.encoder == "conv" and self.norm == "instance" and self.image_size == 2**self.encoder_blocks:
+            raise _invalid(self, "encoder_blocks", "smaller: instance norm needs more than the one pixel that is left")
+
     def _check_latent(self) -> None:
         if self.latent_dim == 0 and self.encoder != "none":
             raise _invalid(self, "encoder", "'none' when latent_dim is 0, since there is no z to read")
@@ -170,13 +174,15 @@ class CheckpointConfig:
     """Provenance: data, steps, metrics with their protocol. Free-form, shown and never interpreted."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w.-]{1,64}", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"(?!\.+$)[\w.-]{1,64}", self.name):
             raise _invalid(self, "name", "1 to 64 letters, digits, '.', '_' or '-'")
-        if not 1 <= len(self.palette) <= 256:
+        if not isinstance(self.palette, tuple) or not 1 <= len(self.palette) <= 256:
             raise _invalid(self, "palette", "1 to 256 colours")
         for colour in (*self.palette, self.paper):
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(colour)):
                 raise _invalid(self, "palette", f"colours written #rrggbb, not {colour!r}")
+        if not isinstance(self.training, dict):
+            raise _invalid(self, "training", "a JSON object")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dump`, schema version first."""
@@ -189,7 +195,7 @@ class CheckpointConfig:
             raise UserError("config_type", "config.json must hold a JSON object, not {kind}.", kind=type(data).__name__)
         data = dict(data)
         version = data.pop("schema_version", None)
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise UserError(
                 "config_version", "config.json has schema_version {version!r}; expected 1.", version=version
             )
@@ -203,7 +209,8 @@ class CheckpointConfig:
         data["model"] = from_json(ModelConfig, data.get("model"))
         if data.get("edge_style") is not None:
             data["edge_style"] = from_json(EdgeStyle, data["edge_style"])
-        data["palette"] = tuple(data.get("palette", ("#000000",)))
+        if isinstance(data.get("palette"), list):
+            data["palette"] = tuple(data["palette"])
         return from_json(cls, data)
 
 
@@ -238,7 +245,7 @@ def _check_types(config: Any) -> None:
             if value not in choices:
                 raise _invalid(config, f.name, " | ".join(map(repr, choices)))
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-            object.__setattr__(config, f.name, float(value))
+            object.__setattr__(config, f.name, float(min(max(value, -1e9), 1e9)))  # JSON brings numbers too big for it
         elif type(value) is not hint:
             raise _invalid(config, f.name, f"of type {hint.__name__}")
 

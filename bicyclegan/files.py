@@ -36,6 +36,11 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         yield new
         if folder.exists():
             folder.replace(work / "old")
-        new.replace(folder)
+        try:
+            new.replace(folder)
+        except OSError:
+            if (work / "old").exists():
+                (work / "old").replace(folder)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -20,7 +20,7 @@ def upload_checkpoint(pipe: Pipeline, repo_id: str, *, private: bool = False, to
     from huggingface_hub import HfApi
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pipe.save_pretrained(Path(temporary) / pipe.config.name, half=True)
+        folder = pipe.save_pretrained(Path(temporary) / pipe.config.name)
         try:
             api = HfApi(token=token)
             api.create_repo(repo_id, private=private, exist_ok=True)

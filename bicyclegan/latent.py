@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
@@ -37,7 +38,7 @@ def sample_codes(
     """
     seed = check_integer("seed", seed, 0, MAX_SEED)
     num_samples = check_integer("num_samples", num_samples, 1, MAX_SAMPLES)
-    if not (isinstance(truncation, (int, float)) and 0 <= truncation <= MAX_TRUNCATION):
+    if not (isinstance(truncation, Real) and 0 <= truncation <= MAX_TRUNCATION):
         raise UserError(
             "truncation_range",
             "The variety (truncation) is {value}; use a number from 0 to {limit:g}.",
@@ -49,7 +50,7 @@ def sample_codes(
         codes = np.concatenate(blocks)[:num_samples]
     else:
         codes = np.stack([np.random.RandomState([seed, k]).standard_normal(latent_dim) for k in range(num_samples)])
-    return (truncation * codes).astype(np.float32)
+    return (float(truncation) * codes).astype(np.float32)
 
 
 def _spread_eight(seed: int, block: int, latent_dim: int) -> np.ndarray:
@@ -63,10 +64,11 @@ def _spread_eight(seed: int, block: int, latent_dim: int) -> np.ndarray:
 
 
 def check_codes(z: object, latent_dim: int) -> np.ndarray:
-    """Codes from outside as (N, latent_dim) float32. Raises `UserError` for other shapes, NaN or huge values."""
+    """Codes from outside as (N, latent_dim) float32, a copy. Raises `UserError` for other shapes, NaN, huge values."""
     try:
-        codes = np.atleast_2d(np.asarray(z, dtype=np.float32))
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # what is too large for float32 is refused below
+            codes = np.atleast_2d(np.array(z, dtype=np.float32))
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError("codes_type", "Latent codes must be numbers: {why}.", why=error) from None
     if codes.ndim != 2 or codes.shape[1] != latent_dim or not 1 <= len(codes) <= MAX_SAMPLES:
         raise UserError(

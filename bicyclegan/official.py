@@ -50,14 +50,14 @@ def build_official(options: dict[str, Any]) -> nn.Module:
 def generator_config(options: dict[str, Any]) -> ModelConfig:
     """Options of `define_G`."""
     size, depth = GENERATORS[_choice(options, "netG", GENERATORS)]
-    latent_dim = int(options.get("nz", 0))
+    latent_dim = _integer(options, "nz", 0)
     return ModelConfig(
         image_size=size,
         depth=depth,
-        input_channels=int(options.get("input_nc", 3)),
-        output_channels=int(options.get("output_nc", 3)),
+        input_channels=_integer(options, "input_nc", 3),
+        output_channels=_integer(options, "output_nc", 3),
         latent_dim=latent_dim,
-        base_channels=int(options.get("ngf", 64)),
+        base_channels=_integer(options, "ngf", 64),
         inject=_choice(options, "where_add", ("all", "input"), "all") if latent_dim else "input",
         upsample=UPSAMPLES[_choice(options, "upsample", UPSAMPLES, "basic")],
         norm=_norm(options),
@@ -76,10 +76,10 @@ def encoder_config(options: dict[str, Any]) -> ModelConfig:
     return ModelConfig(
         image_size=size,
         depth=blocks,
-        output_channels=int(options.get("input_nc", 3)),
-        latent_dim=int(options.get("nz", 8)),
+        output_channels=_integer(options, "input_nc", 3),
+        latent_dim=_integer(options, "nz", 8),
         encoder=kind,
-        encoder_channels=int(options.get("nef", 64)),
+        encoder_channels=_integer(options, "nef", 64),
         encoder_blocks=blocks,
         norm=_norm(options),
         discriminator_layers=2,
@@ -93,10 +93,10 @@ def discriminator_config(options: dict[str, Any]) -> ModelConfig:
     return ModelConfig(
         image_size=size,
         depth=7,
-        output_channels=int(options.get("input_nc", 3)),
-        discriminator_channels=int(options.get("ndf", 64)),
+        output_channels=_integer(options, "input_nc", 3),
+        discriminator_channels=_integer(options, "ndf", 64),
         discriminator_layers=layers,
-        num_discriminators=int(options.get("num_Ds", 1)) if kind.endswith("multi") else 1,
+        num_discriminators=_integer(options, "num_Ds", 1) if kind.endswith("multi") else 1,
         norm=_norm(options),
     )
 
@@ -134,8 +134,8 @@ def translate_state(network: nn.Module, official: dict[str, Tensor]) -> dict[str
     """Official state dict -> state dict of our `network`, float32.
 
     Statistics that old releases stored for instance norm are left out: the network never used them.
-    Biases that the official code leaves out before batch norm are zero. Raises `UserError` naming what
-    is missing or left over.
+    Biases that the official code leaves out before batch norm are zero, and so are counters of batches,
+    which old releases did not keep. Raises `UserError` naming what is missing or left over.
     """
     official = {key.removeprefix("module."): value for key, value in official.items()}
     prefixes = _official_names(network)
@@ -143,7 +143,9 @@ def translate_state(network: nn.Module, official: dict[str, Tensor]) -> dict[str
     for key, ours in network.state_dict().items():
         module, _, leaf = key.rpartition(".")
         theirs = official.pop(f"{prefixes[module]}.{leaf}", None)
-        if theirs is None and leaf == "bias" and isinstance(network, Discriminator) and network.config.norm == "batch":
+        if theirs is None and (
+            leaf == "num_batches_tracked" or (leaf == "bias" and _before_batch_norm(network, module))
+        ):
             theirs = ours.new_zeros(ours.shape)
         if theirs is None:
             missing.append(f"{prefixes[module]}.{leaf}")
@@ -152,6 +154,13 @@ def translate_state(network: nn.Module, official: dict[str, Tensor]) -> dict[str
     left_over = [key for key in official if key.rpartition(".")[2] not in STATISTICS]
     _check_complete(network, state, missing, left_over)
     return state
+
+
+def _before_batch_norm(network: nn.Module, module: str) -> bool:
+    """Whether a layer of a discriminator feeds batch norm, which takes any bias away again."""
+    parent, _, index = module.rpartition(".")
+    following = dict(network.named_modules()).get(f"{parent}.{int(index) + 1}") if index.isdigit() else None
+    return isinstance(network, Discriminator) and isinstance(following, nn.BatchNorm2d)
 
 
 def _check_complete(network: nn.Module, state: dict[str, Tensor], missing: list[str], left_over: list[str]) -> None:
@@ -250,12 +259,21 @@ def _norm(options: dict[str, Any]) -> str:
 
 def _choice(options: dict[str, Any], name: str, allowed: Any, default: str | None = None) -> str:
     value = options.get(name, default)
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise UserError(
             "official_option",
             "Option {name} is {value!r}; it must be one of {allowed}.",
             name=name,
             value=value,
             allowed=", ".join(allowed),
+        )
+    return value
+
+
+def _integer(options: dict[str, Any], name: str, default: int) -> int:
+    value = options.get(name, default)
+    if type(value) is not int:
+        raise UserError(
+            "official_number", "Option {name} is {value!r}; it must be a whole number.", name=name, value=value
         )
     return value

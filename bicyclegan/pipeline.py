@@ -7,8 +7,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -18,7 +21,7 @@ from torch import Tensor
 
 from bicyclegan import images
 from bicyclegan.checkpoints import Checkpoint, load_card, load_checkpoint, resolve, save_checkpoint
-from bicyclegan.config import CheckpointConfig, EdgeStyle
+from bicyclegan.config import CheckpointConfig, EdgeStyle, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.latent import check_codes, sample_codes
 from bicyclegan.models.inference import FastGenerator
@@ -29,11 +32,17 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 SketchSource: TypeAlias = "Sketch | images.ImageSource"
 
-CHUNK_BYTES = 256 << 20
-"""Activations that one forward pass may hold; more samples are rendered in chunks."""
+CPU_CHUNK, CPU_CHUNK_VALUES = 8, 16 << 20
+"""Samples in one forward pass on a CPU, and pixels times base channels in it.
+
+Measured on two cores, samples/s in chunks of 1, 4, 8, 16: 62, 96, 110, 89 at 128 px and 32 channels; 20, 22, 22, 17
+at 256 px and 32; 9.0, 8.5, 7.1, 6.8 at 256 px and 64. Larger ones leave the caches and only cost memory.
+"""
+CUDA_CHUNK, CUDA_CHUNK_VALUES = 64, 128 << 20
+"""The same on CUDA, where memory is the limit. Estimated: five values of 4 bytes alive for each make 2.5 GB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Output:
     """Photos of one sketch and the codes they were made from."""
 
@@ -62,7 +71,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedSketch:
     """A sketch that went through all that does not depend on z. Immutable and cheap."""
 
@@ -70,7 +79,7 @@ class PreparedSketch:
     sketch: Sketch
     """The document; a picture that was given becomes its raster layer."""
     raster: np.ndarray
-    """(image_size, image_size) uint8, 0 = line, 255 = paper; or (image_size, image_size, 3)."""
+    """(image_size, image_size) uint8, 0 = line, 255 = paper; or (image_size, image_size, 3). Read-only."""
     features: Tensor
     """What the generator starts from, on the pipeline's device."""
 
@@ -87,6 +96,7 @@ class Pipeline:
         self.config: CheckpointConfig = checkpoint.config
         self.hash = checkpoint.hash
         self.folder = checkpoint.folder
+        self.half = checkpoint.half
         self.device = choose_device(device)
         self.precision = _check_precision(precision, self.device)
         self.generator = checkpoint.generator.to(self.device)
@@ -122,7 +132,7 @@ class Pipeline:
 
     def __call__(
         self,
-        sketch: SketchSource,
+        sketch: SketchSource | PreparedSketch,
         num_samples: int = 8,
         seed: int = 0,
         *,
@@ -132,13 +142,15 @@ class Pipeline:
         """Paint a sketch several times.
 
         Args:
-            sketch: `Sketch`, path, PIL image or uint8 array (H, W) or (H, W, 3): a drawing of any size.
+            sketch: `Sketch`, path, PIL image or uint8 array (H, W) or (H, W, 3): a drawing of any size; or what
+                `prepare` made of one.
             num_samples: photos to make, 1 to 1024; ignored when z is given.
             seed: 0 to 2**32 - 1. Photo k of a seed is the same in any number of samples, on any device.
             z: (N, latent_dim) codes instead of a seed.
             truncation: scale of random codes, 0 to 3.
         """
-        prepared = self.prepare(sketch)
+        prepared = sketch if isinstance(sketch, PreparedSketch) else self.prepare(sketch)
+        assert prepared.pipeline is self, "this sketch was prepared by another pipeline"
         if z is not None:
             return prepared.render(z)
         codes = sample_codes(seed, num_samples, self.config.model.latent_dim, truncation=truncation)
@@ -149,6 +161,8 @@ class Pipeline:
         """Do once what all photos of a sketch share. Raises `UserError` for a picture that cannot be used."""
         document, raster = self._rasterise(sketch)
         x = images.to_float(raster).to(self.device)
+        if x.shape[1] == 1:  # official models of grey edges may take them in three equal channels
+            x = x.expand(-1, self.config.model.input_channels, -1, -1)
         features = self._fast.prepare(x) if self._fast else x
         return PreparedSketch(self, document, raster, features)
 
@@ -158,7 +172,7 @@ class Pipeline:
         if self.encoder is None:
             raise UserError("no_encoder", "{name} has no encoder: it cannot read styles.", name=self.config.name)
         square = images.fit_square(images.load_image(photo), self.config.model.image_size)
-        with _exact_float32():
+        with _exact_float32(self.device):
             mu, _ = self.encoder(images.to_float(np.asarray(square)).to(self.device))
         return mu.cpu().numpy()
 
@@ -173,8 +187,13 @@ class Pipeline:
             raise UserError("no_edges", "{name} draws from label maps, not edges.", name=self.config.name)
         return photo_to_edges(images.load_image(photo), style, self.config.model.image_size)
 
-    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False, half: bool = False) -> Path:
-        """Write this checkpoint to a folder. Raises `UserError` when the folder is in use."""
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False, half: bool | None = None) -> Path:
+        """Write this checkpoint to a folder.
+
+        half: weights as 16-bit floats (True) or 32-bit ones (False). By default as they were stored, so that the
+        hash stays the same and recipes find the copy.
+        Raises `UserError` when the folder is in use.
+        """
         card = (self.folder / "README.md").read_text("utf-8") if (self.folder / "README.md").is_file() else ""
         return save_checkpoint(
             folder,
@@ -184,7 +203,7 @@ class Pipeline:
             card=card,
             extras=self.folder,
             overwrite=overwrite,
-            half=half,
+            half=self.half if half is None else half,
         )
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
@@ -200,20 +219,19 @@ class Pipeline:
 
     def _rasterise(self, sketch: SketchSource) -> tuple[Sketch, np.ndarray]:
         size, style = self.config.model.image_size, self.config.edge_style
-        if isinstance(sketch, Sketch):
-            palette, paper = self.config.palette, self.config.paper
-            return sketch, sketch.rasterise(size, style or EdgeStyle(), palette, paper)
-        picture = images.load_image(sketch)
-        if style is None:
-            raster = np.asarray(images.fit_square(picture, size))
-        else:
-            raster = prepare_drawing(picture, size, style)
-        return Sketch.from_raster(raster), raster
+        if not isinstance(sketch, Sketch):
+            picture = images.load_image(sketch)
+            square = prepare_drawing(picture, size, style) if style else np.asarray(images.fit_square(picture, size))
+            sketch = Sketch.from_raster(square)
+        # Pictures too, so that a recipe, which holds the document, goes the same way.
+        raster = sketch.rasterise(size, style or EdgeStyle(), self.config.palette, self.config.paper)
+        raster.setflags(write=False)
+        return sketch, raster
 
     @torch.inference_mode()
     def _paint(self, features: Tensor, z: np.ndarray) -> list[Image.Image]:
         codes = torch.from_numpy(z).to(self.device)
-        chunk = chunk_size(self.config.model.image_size, self.config.model.base_channels)
+        chunk = chunk_size(self.config.model, self.device)
         pictures: list[Image.Image] = []
         for start in range(0, len(codes), chunk):
             pictures += images.to_pil(self._forward(features, codes[start : start + chunk]))
@@ -224,7 +242,7 @@ class Pipeline:
             return self._fast(features, codes)
         x = features.expand(len(codes), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         bf16 = self.precision == "bf16"
-        with _exact_float32(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        with _exact_float32(self.device), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.generator(x, codes).float()
 
 
@@ -238,11 +256,10 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if available and device != "cpu" else "cpu")
 
 
-def chunk_size(image_size: int, base_channels: int) -> int:
-    """Samples in one forward pass. Depends on the model alone, so that a batch is cut the same way every time."""
-    # Measured peak of the CPU path: about 14 values per pixel and base channel are alive at once.
-    bytes_per_sample = 14 * image_size**2 * base_channels * 4 // 8
-    return int(np.clip(CHUNK_BYTES // bytes_per_sample, 1, 64))
+def chunk_size(model: ModelConfig, device: torch.device) -> int:
+    """Samples in one forward pass. Model and device decide alone, so that a batch is cut the same way every time."""
+    most, values = (CPU_CHUNK, CPU_CHUNK_VALUES) if device.type == "cpu" else (CUDA_CHUNK, CUDA_CHUNK_VALUES)
+    return min(most, max(1, values // (model.image_size**2 * model.base_channels)))
 
 
 def _check_precision(precision: str, device: torch.device) -> Precision:
@@ -253,6 +270,18 @@ def _check_precision(precision: str, device: torch.device) -> Precision:
     return precision
 
 
-def _exact_float32():
-    """Full float32 in cuDNN, whose default rounds inputs to TF32: the same picture on CPU and CUDA."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
+_CUDNN_FLAGS = Lock()
+"""They belong to the process: without it, one thread would put back what another still needs."""
+
+
+@contextmanager
+def _exact_float32(device: torch.device) -> Iterator[None]:
+    """Full float32 in cuDNN, whose default rounds inputs to TF32, and no sums in changing order.
+
+    So CPU and CUDA paint the same picture, and a recipe rebuilds the same pixels.
+    """
+    if device.type == "cpu":
+        yield
+        return
+    with _CUDNN_FLAGS, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bicyclegan.errors import UserError
-from bicyclegan.latent import MAX_SAMPLES, check_codes, check_integer
+from bicyclegan.latent import MAX_SEED, check_codes, check_integer
 from bicyclegan.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ KEY = "bicyclegan"
 RECIPE_VERSION = 1
 MAX_RECIPE_BYTES = 64 << 20
 """Largest PNG that is searched for a recipe."""
+MAX_PIXELS = 4096**2
+"""Largest picture that a model can make."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,15 @@ class Recipe:
             codes = data["z"]
             dim = len(codes[0])
             z = check_codes(codes, dim)
+            seed, truncation = data.get("seed"), data.get("truncation")
             return cls(
-                checkpoint=str(data["checkpoint"]),
-                checkpoint_hash=str(data["checkpoint_hash"]),
+                checkpoint=_line(data["checkpoint"]),
+                checkpoint_hash=_line(data["checkpoint_hash"]),
                 sketch=Sketch.from_json(data["sketch"]),
                 z=z,
-                index=check_integer("index", data["index"], 0, min(len(z), MAX_SAMPLES) - 1),
-                seed=data.get("seed"),
-                truncation=data.get("truncation"),
+                index=check_integer("index", data["index"], 0, len(z) - 1),
+                seed=None if seed is None else check_integer("seed", seed, 0, MAX_SEED),
+                truncation=None if truncation is None else truncation + 0.0,
             )
         except (KeyError, IndexError, TypeError) as error:
             raise _broken(f"{type(error).__name__} at {error}") from None
@@ -114,16 +118,24 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
     from PIL import Image
 
     data = source if isinstance(source, bytes) else _read(Path(source))
+    if not data.startswith(PNG_SIGNATURE):
+        raise _broken("it is not a PNG, the only format that keeps one")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _broken(f"it is larger than any made here ({image.width} x {image.height} px)")
             text = image.text.get(KEY)
+    except UserError:
+        raise
     except Exception as error:  # PIL raises many kinds for damaged files
-        raise _broken(f"it is not a readable PNG: {error}") from None
+        raise _broken(f"the PNG is damaged ({error})") from None
     if text is None:
         raise _broken("there is none: only PNGs downloaded from here carry one, and editing or messengers strip it")
     try:
         return Recipe.from_json(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise _broken(f"its JSON is damaged ({error})") from None
 
 
@@ -133,6 +145,13 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_RECIPE_BYTES:
         raise _broken(f"the file has more than {MAX_RECIPE_BYTES >> 20} MB")
     return path.read_bytes()
+
+
+def _line(text: Any) -> str:
+    """A name that goes into messages: text, short and in one line."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r:.40}, which should be text")
+    return " ".join(text.split())[:64]
 
 
 def _broken(why: str) -> UserError:

@@ -14,6 +14,8 @@ Three identities, exact up to rounding (about 1e-6 in the picture):
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,10 +64,10 @@ class _FastDown(nn.Module):
         super().__init__()
         weight = block.conv.weight.detach()
         channels = weight.shape[1] - latent_dim
-        self.register_buffer("weight_x", weight[:, :channels].contiguous())
-        self.register_buffer("weight_z", weight[:, channels:].contiguous())
+        self.register_buffer("weight_x", weight[:, :channels].clone())
+        self.register_buffer("weight_z", weight[:, channels:].clone())
         self.register_buffer("bias", block.conv.bias.detach().clone())
-        self.norm = block.norm
+        self.norm = deepcopy(block.norm)  # a generator that is still learning keeps its own
 
     def conv_x(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight_x, self.bias, stride=2, padding=1)
@@ -100,16 +102,16 @@ class _FastUp(nn.Module):
 
     def __init__(self, block: UpBlock):
         super().__init__()
-        self.activation = block.activation
-        self.norm = block.norm
-        self.upsample = block.upsample
+        self.activation = deepcopy(block.activation)
+        self.norm = deepcopy(block.norm)
         self.bilinear = isinstance(block.upsample[0], nn.Upsample)
+        self.upsample = None if self.bilinear else deepcopy(block.upsample)
         self._operators: dict[int, Tensor] = {}
         if self.bilinear:
             conv = block.upsample[-1]
             out_channels, in_channels = conv.weight.shape[:2]
             taps = conv.weight.detach().permute(3, 0, 2, 1)  # (x tap, out, y tap, in)
-            self.register_buffer("taps", taps.reshape(9 * out_channels, in_channels).contiguous())
+            self.register_buffer("taps", taps.reshape(9 * out_channels, in_channels).clone())
             self.register_buffer("bias", conv.bias.detach().clone())
 
     def forward(self, parts: list[Tensor]) -> Tensor:

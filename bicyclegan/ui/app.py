@@ -16,6 +16,9 @@ from bicyclegan.ui.tabs.draw import build_draw
 STATIC = Path(__file__).parent / "static"
 FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
 
+READY_JS = "() => { window.studioReady = true; window.dispatchEvent(new CustomEvent('studio:ready')); }"
+"""Tells our components that Gradio hears events now."""
+
 
 def build_app(studio: Studio) -> gr.Blocks:
     """All tabs around one studio. Keep old files for two hours, then delete them."""
@@ -41,6 +44,7 @@ def build_app(studio: Studio) -> gr.Blocks:
             return gr.Dropdown(choices=studio.names)
 
         demo.load(list_checkpoints, None, picker, api_visibility="private", show_progress="hidden")
+        demo.load(None, None, None, js=READY_JS)
     return demo
 
 

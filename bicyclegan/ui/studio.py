@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from bicyclegan.checkpoints import list_checkpoints
+from bicyclegan.checkpoints import list_checkpoints, load_examples
 from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
 from bicyclegan.pipeline import Pipeline
@@ -24,6 +25,8 @@ MAX_LOADED = 3
 """Pipelines kept in memory; the one unused for longest goes first."""
 GPU_SECONDS = 15
 """What one request may take on a Space's shared GPU."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,14 @@ class Studio:
             self._pipelines.move_to_end(name)
             return self._pipelines[name]
 
+    def examples(self, name: str) -> list[Sketch]:
+        """A checkpoint's examples. A damaged file costs its examples, not the studio."""
+        try:
+            return load_examples(self.folder(name))
+        except UserError as error:
+            log.warning("no examples for %s: %s", name, error)
+            return []
+
     def paint(self, name: str, sketch: Sketch, count: int, seed: int, truncation: float) -> Painting:
         """Photos of a sketch. Requests queue here, so that none slows the others down by sharing two cores."""
         pipe = self.pipeline(name)
@@ -94,7 +105,9 @@ class Studio:
 
     def warm_up(self) -> None:
         """Load the default checkpoint and paint once, so that the first stroke is as fast as the next."""
-        self.paint(self.names[0], Sketch(), count=8, seed=0, truncation=1.0)
+        self.pipeline(self.names[0])
+        if not on_space():  # a shared GPU is lent to requests only
+            self.paint(self.names[0], Sketch(), count=8, seed=0, truncation=1.0)
 
     def _render_here(self, name: str, sketch: Sketch, codes: np.ndarray) -> tuple[list[Image.Image], np.ndarray]:
         # Plain values in and out: on a shared GPU this runs in another process.
@@ -102,9 +115,14 @@ class Studio:
         return prepared.render(codes).images, prepared.raster
 
 
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space."""
+    return "SPACE_ID" in os.environ
+
+
 def on_gpu(function: Callable) -> Callable:
     """On a Space with a shared GPU, run `function` where the GPU is; elsewhere, `function` itself."""
-    if "SPACE_ID" not in os.environ:
+    if not on_space():
         return function
     import spaces
 

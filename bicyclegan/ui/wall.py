@@ -16,7 +16,7 @@ STATIC = Path(__file__).parent / "static"
 class PhotoWall(gr.HTML):
     """Tiles with a large view and downloads.
 
-    Its value is None or {"tiles": [data URL], "seen": data URL, "status": str, "error": str | None,
+    Its value is None at first, then {"tiles": [data URL], "seen": data URL, "status": str, "error": str | None,
     "request": {...}}; `request` is what `make_png` needs to paint a tile again.
     """
 

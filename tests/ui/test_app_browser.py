@@ -52,6 +52,8 @@ class Visitor:
         self.page = page
         self.canvas = page.locator("#canvas canvas")
         self.canvas.wait_for()
+        page.wait_for_function("() => window.studioReady")
+        page.wait_for_timeout(200)  # nobody draws before the page has come to rest
 
     def draw(self, points) -> None:
         box = self.canvas.bounding_box()
@@ -145,6 +147,18 @@ def test_clearing_shows_the_empty_wall_again(visitor):
     visitor.page.locator("#canvas [data-action=clear]").click()
     visitor.page.locator("#wall .empty").wait_for()
     assert visitor.sources == []
+
+
+def test_progress_ends_even_when_nothing_changes(visitor):
+    visitor.page.locator("#canvas [data-tool=eraser]").click()
+    for end in (90, 120):
+        visitor.draw([(50, 50), (end, end)])
+        visitor.page.wait_for_timeout(600)
+        assert not visitor.page.locator("#wall .progress").is_visible()
+    for seed in ("-1", "-2", "-2"):
+        visitor.page.locator("#seed input").fill(seed)
+        visitor.page.wait_for_timeout(600)
+        assert not visitor.page.locator("#wall .progress").is_visible()
 
 
 def test_an_example_can_be_painted_and_drawn_over(visitor):

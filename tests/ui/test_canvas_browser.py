@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bicyclegan.ui.app import READY_JS
 from bicyclegan.ui.canvas import SketchCanvas
 
 pytestmark = pytest.mark.browser
@@ -64,6 +65,7 @@ def build() -> gr.Blocks:
         example.click(example_sketch, None, canvas)
         block.click(block_sketch, None, canvas)
         empty.click(lambda: None, None, canvas)
+        blocks.load(None, None, None, js=READY_JS)
         labels.click(lambda: SketchCanvas(palette=["#000000", "#ff0000"], paper="#0000ff"), None, canvas)
     return blocks
 
@@ -80,6 +82,8 @@ class Studio:
         self.page = page
         self.canvas = page.locator("#canvas canvas")
         self.canvas.wait_for()
+        page.wait_for_function("() => window.studioReady")
+        page.wait_for_timeout(200)  # nobody draws before the page has come to rest
 
     def on_screen(self, point) -> tuple[float, float]:
         box = self.canvas.bounding_box()

@@ -67,7 +67,8 @@ def test_a_wall_has_as_many_pictures_as_asked(handlers):
     "drawing", [None, "", Sketch().to_json(), Sketch((Stroke(((1.0, 1.0), (9.0, 9.0)), tool="eraser"),)).to_json()]
 )
 def test_nothing_drawn_is_the_empty_wall(handlers, drawing):
-    assert paint(handlers, drawing) is None
+    wall = paint(handlers, drawing)
+    assert (wall["tiles"], wall["error"]) == ([], None)
 
 
 def test_strokes_wait_for_the_button_when_live_is_off(handlers):
@@ -271,6 +272,12 @@ def test_a_damaged_checkpoint_says_so(two_checkpoints, tmp_path):
     (tmp_path / "other" / "model.safetensors").write_bytes(b"\x00" * 100)
     assert "damaged" in paint(two_checkpoints, checkpoint="other")["error"]
     assert paint(two_checkpoints)["error"] is None
+
+
+def test_damaged_examples_cost_the_examples_only(two_checkpoints, tmp_path):
+    (tmp_path / "other" / "examples.ndjson").write_text("nonsense")
+    assert two_checkpoints.studio.examples("other") == []
+    assert paint(two_checkpoints, checkpoint="other")["error"] is None
 
 
 def test_settings_refuse_what_cannot_work(tmp_path):

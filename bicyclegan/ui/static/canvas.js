@@ -3,7 +3,10 @@
 
 const MIN_STEP = 0.5; // points of a stroke keep at least this distance
 const HISTORY_LIMIT = 200;
-const RESTORE_DELAY = 150; // ms: while Gradio mounts the page it would take back a value that is set here
+// While Gradio mounts the page it takes back values that are set here and hears no events. It is over soon after the
+// page's own load event, which the app passes on as "studio:ready"; without one, after PATIENCE.
+const MOUNT_DELAY = 150; // ms
+const PATIENCE = 1500; // ms
 
 const $ = (selector) => element.querySelector(selector);
 const canvas = $("canvas");
@@ -17,7 +20,8 @@ let past = [];
 let future = [];
 let own = props.value || ""; // the value as this script last saw or wrote it: anything else comes from Python
 let live = null; // the stroke under the pointer
-let restoring = 0; // timer of a restored draft that Python has not heard of yet
+let settled = false; // whether Python can hear
+let untold = false; // whether there is something that Python has not heard
 
 let tool = "pen";
 let color = 0;
@@ -50,11 +54,24 @@ function edit(next) {
 
 /** Tell Python, once. */
 function emit() {
-  clearTimeout(restoring);
   own = stringify(doc);
   draft.write(own);
+  untold = true;
+  tell();
+}
+
+function tell() {
+  if (!settled || !untold) return;
+  untold = false;
   props.value = own;
   trigger("input");
+}
+
+function settle() {
+  setTimeout(() => {
+    settled = true;
+    tell();
+  }, MOUNT_DELAY);
 }
 
 function step(from, to, message) {
@@ -82,7 +99,7 @@ function clear() {
 function receive() {
   const text = props.value || "";
   if (text === own) return;
-  clearTimeout(restoring);
+  untold = false;
   own = text;
   const next = parse(text);
   if (!next) return say("unreadable", true);
@@ -100,7 +117,7 @@ function restore() {
   if (!saved) return draft.write("");
   if (isEmpty(saved)) return;
   doc = saved;
-  restoring = setTimeout(emit, RESTORE_DELAY);
+  emit();
 }
 
 // ---- Painting: finished strokes live on a layer of their own, the screen shows it with the live stroke on top

@@ -202,6 +202,10 @@ new ResizeObserver(fit).observe(canvas);
 watch("value", receive);
 watch(["palette", "paper"], applyColors);
 
+if (window.studioReady) settle();
+else listen(window, "studio:ready", settle);
+setTimeout(settle, PATIENCE);
+
 localise();
 restore();
 applyColors();

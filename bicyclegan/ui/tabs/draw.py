@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from bicyclegan.checkpoints import load_card, load_examples
+from bicyclegan.checkpoints import load_card
 from bicyclegan.errors import UserError
 from bicyclegan.images import decode_data_url, encode_data_url, load_image
 from bicyclegan.latent import check_integer
@@ -38,12 +38,30 @@ DICE_JS = "() => Math.floor(Math.random() * 4294967296)"
 log = logging.getLogger(__name__)
 
 
+HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
+"""Handlers that are no API and show no progress of their own: the wall has its bar."""
+NEWEST = {"trigger_mode": "always_last", "concurrency_id": "paint", "concurrency_limit": 1}
+"""While one wall is painted, only the newest change waits."""
+
+
 @dataclass(frozen=True)
 class DrawTab:
-    """Components that other parts of the page need."""
+    """The tab's components."""
 
     canvas: SketchCanvas
+    detail: gr.Slider
+    """More or fewer lines; shown only after a photo was traced."""
+    examples: SketchStrip
     wall: PhotoWall
+    count: gr.Slider
+    truncation: gr.Slider
+    seed: gr.Number
+    dice: gr.Button
+    live: gr.Checkbox
+    go: gr.Button
+    """Paints on demand; shown only when live painting is off."""
+    photo: gr.State
+    """The photo that was traced last, a uint8 array, or None."""
 
 
 def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTab:
@@ -52,80 +70,67 @@ def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTa
     picker: the page's checkpoint picker; card: where the model card of the chosen checkpoint is shown.
     """
     handlers = DrawHandlers(studio)
-    config = studio.pipeline(studio.names[0]).config
-    photo = gr.State(None, time_to_live=3600)
+    with gr.Row(elem_classes="draw"):
+        with gr.Column(scale=5, min_width=300):
+            left = _paper(studio)
+        with gr.Column(scale=7, min_width=300):
+            right = _photos(handlers) | _knobs()
+    tab = DrawTab(**left, **right, photo=gr.State(None, time_to_live=3600))
+    _wire(tab, handlers, picker, card)
+    gr.api(handlers.api_paint, api_name="paint")
+    return tab
 
+
+def _paper(studio: Studio) -> dict[str, gr.components.Component]:
+    """Canvas, detail slider, examples: all of the default checkpoint."""
+    name = studio.names[0]
+    config = studio.pipeline(name).config
+    label, info = i18n("draw.detail"), i18n("draw.detail_info")
+    return {
+        "canvas": SketchCanvas(palette=config.palette, paper=config.paper, elem_id="canvas"),
+        "detail": gr.Slider(-1, 1, 0, step=0.1, label=label, info=info, visible=False, elem_id="detail"),
+        "examples": SketchStrip(studio.examples(name), elem_id="examples"),
+    }
+
+
+def _photos(handlers: DrawHandlers) -> dict[str, gr.components.Component]:
     def make_png(wanted: dict, request: gr.Request) -> dict[str, str]:  # Gradio marks it: a method cannot be marked
         return handlers.make_png(wanted, request)
 
-    with gr.Row(elem_classes="draw"):
-        with gr.Column(scale=5, min_width=300, elem_classes="draw-left"):
-            canvas = SketchCanvas(palette=config.palette, paper=config.paper, elem_id="canvas")
-            detail = gr.Slider(
-                -1,
-                1,
-                0,
-                step=0.1,
-                label=i18n("draw.detail"),
-                info=i18n("draw.detail_info"),
-                visible=False,
-                elem_id="detail",
-            )
-            examples = SketchStrip(load_examples(studio.folder(studio.names[0])), elem_id="examples")
-        with gr.Column(scale=7, min_width=300, elem_classes="draw-right"):
-            wall = PhotoWall(make_png, elem_id="wall")
-            with gr.Row(elem_classes="knobs"):
-                count = gr.Slider(
-                    1, MAX_VARIATIONS, 8, step=1, label=i18n("draw.count"), min_width=140, elem_id="count"
-                )
-                truncation = gr.Slider(0, 2, 1, step=0.05, label=i18n("draw.variety"), min_width=140, elem_id="variety")
-                with gr.Row(elem_classes="seed"):
-                    seed = gr.Number(0, label=i18n("draw.seed"), precision=0, min_width=90, elem_id="seed")
-                    dice = gr.Button("⚄", size="sm", elem_id="dice", min_width=44)
-            with gr.Row(elem_classes="live"):
-                live = gr.Checkbox(True, label=i18n("draw.live"), container=False, elem_id="live")
-                go = gr.Button(i18n("draw.go"), variant="primary", size="sm", visible=False, elem_id="go")
+    return {"wall": PhotoWall(make_png, elem_id="wall")}
 
-    inputs = [live, canvas, picker, count, seed, truncation]
-    paint = {"fn": handlers.repaint, "inputs": inputs, "outputs": wall, "show_progress": "hidden"}
-    newest = {"trigger_mode": "always_last", "concurrency_id": "paint", "concurrency_limit": 1}
-    gr.on(
-        [canvas.input, count.input, seed.input, truncation.input],
-        **paint,
-        **newest,
-        js=BUSY_IF_LIVE_JS,
-        api_visibility="private",
-    )
-    again = {**paint, "fn": handlers.paint_now, "inputs": inputs[1:], "js": BUSY_JS, "api_visibility": "private"}
-    again |= newest
-    go.click(**again)
-    dice.click(None, None, seed, js=DICE_JS).then(**again)
-    live.input(handlers.show_go, live, go, api_visibility="private", show_progress="hidden").then(**again)
-    examples.select(
-        handlers.load_example, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
-    ).then(**again)
-    traced = canvas.photo(
-        handlers.trace_photo, picker, [canvas, photo, detail], api_visibility="private", show_progress="hidden"
-    )
-    traced.success(**again)
-    traced.failure(None, None, None, js=PHOTO_FAILED_JS)
-    detail.input(
-        handlers.trace_again,
-        [picker, photo, detail],
-        canvas,
-        trigger_mode="always_last",
-        api_visibility="private",
-        show_progress="hidden",
-    ).success(**again)
-    picker.input(
-        handlers.choose,
-        picker,
-        [picker, canvas, examples, card],
-        api_visibility="private",
-        show_progress="hidden",
-    ).then(**again)
-    gr.api(handlers.api_paint, api_name="paint")
-    return DrawTab(canvas, wall)
+
+def _knobs() -> dict[str, gr.components.Component]:
+    """How many photos, how different, which ones, and when."""
+    with gr.Row(elem_classes="knobs"):
+        count = gr.Slider(1, MAX_VARIATIONS, 8, step=1, label=i18n("draw.count"), min_width=140, elem_id="count")
+        truncation = gr.Slider(0, 2, 1, step=0.05, label=i18n("draw.variety"), min_width=140, elem_id="variety")
+        with gr.Row(elem_classes="seed"):
+            seed = gr.Number(0, label=i18n("draw.seed"), precision=0, min_width=90, elem_id="seed")
+            dice = gr.Button("⚄", size="sm", elem_id="dice", min_width=44)
+    with gr.Row(elem_classes="live"):
+        live = gr.Checkbox(True, label=i18n("draw.live"), container=False, elem_id="live")
+        go = gr.Button(i18n("draw.go"), variant="primary", size="sm", visible=False, elem_id="go")
+    return {"count": count, "truncation": truncation, "seed": seed, "dice": dice, "live": live, "go": go}
+
+
+def _wire(tab: DrawTab, handlers: DrawHandlers, picker: gr.Dropdown, card: gr.Markdown) -> None:
+    """Which change leads to what. Nearly everything ends in a new wall."""
+    asked = [tab.canvas, picker, tab.count, tab.seed, tab.truncation]
+    traced = [tab.canvas, tab.photo, tab.detail]
+    paint = {"fn": handlers.paint_now, "inputs": asked, "outputs": tab.wall, "js": BUSY_JS, **HIDDEN, **NEWEST}
+    changes = [tab.canvas.input, tab.count.input, tab.seed.input, tab.truncation.input]
+    gr.on(changes, handlers.repaint, [tab.live, *asked], tab.wall, js=BUSY_IF_LIVE_JS, **HIDDEN, **NEWEST)
+    tab.go.click(**paint)
+    tab.dice.click(None, None, tab.seed, js=DICE_JS).then(**paint)
+    tab.live.input(handlers.show_go, tab.live, tab.go, **HIDDEN).then(**paint)
+    tab.examples.select(handlers.load_example, picker, traced, **HIDDEN).then(**paint)
+    photo = tab.canvas.photo(handlers.trace_photo, picker, traced, **HIDDEN)
+    photo.success(**paint)
+    photo.failure(None, None, None, js=PHOTO_FAILED_JS)
+    again = [picker, tab.photo, tab.detail]
+    tab.detail.input(handlers.trace_again, again, tab.canvas, trigger_mode="always_last", **HIDDEN).success(**paint)
+    picker.input(handlers.choose, picker, [picker, tab.canvas, tab.examples, card], **HIDDEN).then(**paint)
 
 
 class DrawHandlers:
@@ -157,8 +162,8 @@ class DrawHandlers:
         seed: float,
         truncation: float,
         request: gr.Request,
-    ) -> dict[str, Any] | None:
-        """A new wall. Mistakes come back as its message; None, the empty wall, when nothing is drawn."""
+    ) -> dict[str, Any]:
+        """A new wall. Mistakes come back as its message; without a drawing it is empty."""
         wanted = {"sketch": drawing, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
         lang = language(request)
         try:
@@ -166,11 +171,14 @@ class DrawHandlers:
             painting = self._paint(wanted)
             milliseconds = 1000 * (time.perf_counter() - start)
         except UserError as error:
-            return _error_wall(error_text(lang, error))
+            return _bare_wall(error_text(lang, error))
         except Exception:
             log.exception("painting failed")
-            return _error_wall(text(lang, "draw.failed"))
-        return painting and _wall(painting, wanted, text(lang, "draw.status", count=len(painting.images)), milliseconds)
+            return _bare_wall(text(lang, "draw.failed"))
+        if painting is None:
+            return _bare_wall()
+        status = text(lang, "draw.status", count=len(painting.images))
+        return _full_wall(painting, wanted, status, milliseconds)
 
     def api_paint(
         self, sketch: str, checkpoint: str = "edges2shoes", count: int = 8, seed: int = 0, truncation: float = 1.0
@@ -205,7 +213,7 @@ class DrawHandlers:
     def load_example(self, checkpoint: str, event: gr.EventData, request: gr.Request) -> tuple:
         """Put an example on the canvas."""
         try:
-            examples = load_examples(self.studio.folder(checkpoint))
+            examples = self.studio.examples(checkpoint)
             index = check_integer("index", event.index, 0, len(examples) - 1)
         except UserError as error:
             raise _toast(error, request) from None
@@ -240,7 +248,7 @@ class DrawHandlers:
             gr.Warning(html.escape(error_text(lang, error)), title=text(lang, "draw.not_possible"))
             return gr.Dropdown(choices=self.studio.names, value=self.studio.names[0]), gr.skip(), gr.skip(), gr.skip()
         canvas = SketchCanvas(palette=pipe.config.palette, paper=pipe.config.paper)
-        return gr.skip(), canvas, load_examples(folder), load_card(folder)
+        return gr.skip(), canvas, self.studio.examples(checkpoint), load_card(folder)
 
     def _paint(self, wanted: dict[str, Any]) -> Painting | None:
         if not wanted["sketch"]:
@@ -263,7 +271,7 @@ def fit_photo(photo: Image.Image) -> np.ndarray:
     return np.asarray(photo)
 
 
-def _wall(painting: Painting, wanted: dict[str, Any], status: str, milliseconds: float) -> dict[str, Any]:
+def _full_wall(painting: Painting, wanted: dict[str, Any], status: str, milliseconds: float) -> dict[str, Any]:
     return {
         "tiles": [encode_data_url(image, "webp", quality=90) for image in painting.images],
         "seen": encode_data_url(Image.fromarray(painting.raster), "png"),
@@ -271,11 +279,14 @@ def _wall(painting: Painting, wanted: dict[str, Any], status: str, milliseconds:
         "error": None,
         "request": wanted,
         "server_ms": round(milliseconds),
+        "stamp": time.monotonic_ns(),
     }
 
 
-def _error_wall(message: str) -> dict[str, Any]:
-    return {"tiles": [], "seen": "", "status": "", "error": message, "request": None, "server_ms": 0}
+def _bare_wall(error: str | None = None) -> dict[str, Any]:
+    """No pictures. The stamp makes it new: the page does not notice a value equal to the last one."""
+    stamp = time.monotonic_ns()
+    return {"tiles": [], "seen": "", "status": "", "error": error, "request": None, "server_ms": 0, "stamp": stamp}
 
 
 def _png_url(painting: Painting, index: int) -> str:
