@@ -395,8 +395,8 @@ def find_by_hash(name: str, wanted: str) -> Path:
                 return folder
     raise UserError(
         "recipe_no_checkpoint",
-        "This picture was made by checkpoint {name} ({hash}), which is not among {available}. Give its folder or Hub "
-        "id with --checkpoint.",
+        "This picture was made by checkpoint {name} with hash {hash}, and none of {available} has that hash: it is "
+        "missing, or was changed since. Give its folder or Hub id with --checkpoint.",
         name=name,
         hash=wanted[:12],
         available=", ".join(folder.name for folder in folders) or "no checkpoints",

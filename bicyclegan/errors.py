@@ -17,4 +17,5 @@ class UserError(ValueError):
     def __init__(self, code: str, template: str, **values: object):
         super().__init__(template.format(**values))
         self.code = code
+        self.template = template
         self.values = values

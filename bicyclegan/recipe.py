@@ -103,8 +103,8 @@ class Recipe:
         if pipe.hash != self.checkpoint_hash:
             raise UserError(
                 "recipe_checkpoint",
-                "This picture was made by checkpoint {name} ({expected}), not by {other} ({found}). "
-                "Give the folder of the right one with --checkpoint.",
+                "This picture was made by checkpoint {name} with hash {expected}; {other} here has hash {found}: it is "
+                "another one, or was changed since. Give the folder of the right one with --checkpoint.",
                 name=self.checkpoint,
                 expected=self.checkpoint_hash[:12],
                 other=pipe.config.name,

@@ -50,6 +50,7 @@ def build_app(studio: Studio) -> gr.Blocks:
 
 def launch(settings: Settings) -> None:
     """Build the studio and serve it until it is stopped."""
+    settings.check()
     studio = Studio(settings)
     studio.warm_up()
     build_app(studio).launch(**launch_options(settings))
@@ -74,7 +75,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 
 
 def theme() -> gr.themes.Base:
-    """Quiet: system fonts (nothing is fetched), indigo for what can be pressed."""
-    return gr.themes.Base(
+    """Quiet: system fonts (nothing is fetched), indigo for what can be pressed, greys that can be read."""
+    base = gr.themes.Base(
         primary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=["ui-monospace", "monospace"]
     )
+    return base.set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")

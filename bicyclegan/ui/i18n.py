@@ -45,6 +45,10 @@ def text(lang: str, key: str, **values: object) -> str:
 
 
 def error_text(lang: str, error: UserError) -> str:
-    """What a person reads of a mistake, in their language. English stands in the exception itself."""
-    template = LOCALES[lang].get(f"error.{error.code}")
-    return template.format(**error.values) if template else str(error)
+    """What a person reads of a mistake, in their language. English stands in the exception itself.
+
+    Names of settings among its values are those on the page: `name.seed` and the like.
+    """
+    template = LOCALES[lang].get(f"error.{error.code}", error.template)
+    names = {key: LOCALES[lang].get(f"name.{value}", value) for key, value in error.values.items()}
+    return template.format(**names)

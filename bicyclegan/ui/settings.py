@@ -34,7 +34,13 @@ class Settings:
     root_path: str | None = field(default_factory=lambda: _env("ROOT_PATH") or None)
     """Path below which a reverse proxy serves the studio, such as /studio."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise `UserError` for what cannot work. Not in the constructor: the flag parser would reword it."""
+        port = _env("PORT")
+        if port and not port.isdigit():
+            raise UserError("port_format", "BICYCLEGAN_PORT is {value!r}; use a number such as 7860.", value=port)
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise UserError("device_name", "Device is {value!r}; use auto, cpu or cuda.", value=self.device)
         if self.auth and not all(self.auth.partition(":")):
             raise UserError("auth_format", "--auth must be USER:PASSWORD, both not empty.")
         if not list_checkpoints(self.checkpoints):

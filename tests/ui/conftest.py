@@ -69,6 +69,7 @@ def open_page(chromium, contexts) -> Iterator[Callable]:
         page.goto(url)
         return page
 
+    open_page.problems = problems
     yield open_page
     for page in pages:
         page.evaluate("localStorage.clear()")

@@ -81,7 +81,7 @@ class Visitor:
         return self.sources
 
     def error(self) -> str:
-        line = self.page.locator("#wall .error")
+        line = self.page.locator("#wall .error").first
         line.wait_for()
         return line.inner_text()
 
@@ -99,7 +99,9 @@ class Visitor:
 
 @pytest.fixture
 def visitor(open_page, url) -> Visitor:
-    return Visitor(open_page(url))
+    visitor = Visitor(open_page(url))
+    visitor.problems = open_page.problems
+    return visitor
 
 
 def pixels(source: str) -> np.ndarray:
@@ -197,7 +199,74 @@ def test_a_bad_seed_is_explained_beside_the_pale_wall(visitor):
     assert waiting.value.suggested_filename.endswith("-seed0-1.png")
     visitor.page.locator("#seed input").fill("5")
     visitor.wall(other_than=first)
-    assert not visitor.page.locator("#wall .error").is_visible()
+    assert not visitor.page.locator("#wall .error").first.is_visible()
+
+
+def test_reset_and_corrected_numbers_repaint(visitor):
+    visitor.draw(OUTLINE)
+    visitor.wall()
+    box = visitor.page.locator("#count input[type=number]")
+    box.fill("3")
+    visitor.wall(count=3)
+    visitor.page.locator("#count button").click()  # back to its default
+    visitor.wall(count=8)
+    for typed, count in (("", 8), ("99", 16), ("-5", 1)):
+        box.fill(typed)
+        box.blur()
+        visitor.wall(count=count)
+        assert not visitor.page.locator("#wall .error").first.is_visible()
+        visitor.page.locator("#wall .progress").wait_for(state="hidden", timeout=3000)
+
+
+def test_the_knobs_stay_where_they_are(visitor):
+    visitor.draw(OUTLINE)
+    visitor.wall()
+    knobs = visitor.page.locator("#count")
+    heights = set()
+    for count in (1, 3, 8, 12, 16):
+        visitor.page.locator("#count input[type=number]").fill(str(count))
+        visitor.wall(count=count)
+        heights.add(round(knobs.bounding_box()["y"]))
+    assert max(heights) - min(heights) <= 2
+
+
+def test_a_lost_connection_is_said_in_the_large_view(visitor):
+    visitor.draw(OUTLINE)
+    visitor.wall()
+    visitor.page.route("**/component_server**", lambda route: route.fulfill(status=502, body=""))
+    visitor.page.locator("#wall .tile .open").first.click()
+    visitor.page.locator("#wall dialog .main").click()
+    line = visitor.page.locator("#wall dialog .error")
+    line.wait_for()
+    assert "Try again" in line.inner_text()
+    visitor.page.unroute("**/component_server**")
+    visitor.problems.clear()  # the browser itself notes the answer 502
+
+
+def test_keys_do_not_reach_under_the_large_view(visitor):
+    visitor.draw(OUTLINE)
+    sources = visitor.wall()
+    visitor.page.locator("#wall .tile .open").first.click()
+    visitor.page.keyboard.press("Control+z")
+    visitor.page.wait_for_timeout(500)
+    assert visitor.page.locator("#wall dialog").is_visible()
+    assert visitor.sources == sources
+
+
+def test_a_photo_dropped_beside_the_paper_is_traced_too(visitor):
+    square = np.full((64, 64, 3), 255, np.uint8)
+    square[16:48, 16:48] = 0
+    url = "data:image/png;base64," + base64.b64encode(png(square)).decode()
+    visitor.page.evaluate(
+        """async (url) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([await (await fetch(url)).blob()], "a.png", { type: "image/png" }));
+            const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+            document.querySelector("#wall").dispatchEvent(event);
+        }""",
+        url,
+    )
+    visitor.wall()
 
 
 def test_painting_on_demand(visitor):
@@ -207,7 +276,12 @@ def test_painting_on_demand(visitor):
     visitor.page.wait_for_timeout(700)
     assert visitor.sources == []
     visitor.page.locator("#go").click()
-    visitor.wall()
+    first = visitor.wall()
+    visitor.page.locator("#dice").click()
+    visitor.page.wait_for_timeout(700)
+    assert visitor.sources == first
+    visitor.page.locator("#canvas [data-action=clear]").click()
+    visitor.page.locator("#wall .empty").wait_for()
 
 
 def test_a_photo_is_traced_painted_and_traced_finer(visitor):

@@ -20,6 +20,7 @@ from bicyclegan.errors import UserError
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.recipe import read_recipe
 from bicyclegan.sketch import Sketch, Stroke
+from bicyclegan.ui.knob import Knob
 from bicyclegan.ui.settings import Settings
 from bicyclegan.ui.studio import Studio, on_gpu
 from bicyclegan.ui.tabs.draw import DrawHandlers, fit_photo
@@ -109,14 +110,14 @@ def test_bad_drawings_get_their_message_on_the_wall(handlers, drawing, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"count": 17}, "count is 17; use a whole number from 1 to 16"),
+        ({"count": 17}, "Variations is 17; use a whole number from 1 to 16"),
         ({"count": 10**9}, "from 1 to 16"),
-        ({"count": None}, "count is None"),
-        ({"count": "8"}, "count is '8'"),
-        ({"seed": -1}, "seed is -1; use a whole number from 0 to 4294967295"),
+        ({"count": None}, "Variations is None"),
+        ({"count": "8"}, "Variations is '8'"),
+        ({"seed": -1}, "Seed is -1; use a whole number from 0 to 4294967295"),
         ({"seed": 2**32}, "from 0 to 4294967295"),
-        ({"seed": None}, "seed is None"),
-        ({"seed": float("nan")}, "seed is nan"),
+        ({"seed": "x"}, "Seed is 'x'"),
+        ({"seed": float("nan")}, "Seed is nan"),
         ({"truncation": float("inf")}, "from 0 to 3"),
         ({"truncation": None}, "None"),
         ({"checkpoint": "../../secrets"}, "not there any more"),
@@ -178,13 +179,47 @@ def test_a_photo_becomes_lines_and_more_lines(handlers):
     sketch, kept, slider = handlers.trace_photo(NAME, photo(data_url(png(Image.fromarray(disc)))), visitor())
     assert slider.visible
     assert kept.shape == (300, 200, 3)
-    ink = {detail: int((_trace(handlers, kept, detail) == 0).sum()) for detail in (-1, 0, 1)}
+    rasters = {
+        d: handlers.trace_again(NAME, kept, d, sketch.to_json(), visitor())[0].rasterise(128) for d in (-1, 0, 1)
+    }
+    ink = {detail: int((raster == 0).sum()) for detail, raster in rasters.items()}
     assert ink[-1] <= ink[0] < ink[1]
-    assert np.array_equal(sketch.rasterise(128), _trace(handlers, kept, 0))
+    assert np.array_equal(sketch.rasterise(128), rasters[0])
 
 
-def _trace(handlers, kept, detail) -> np.ndarray:
-    return handlers.trace_again(NAME, kept, detail, visitor()).rasterise(128)
+def test_other_lines_keep_the_strokes_and_a_cleared_photo_stays_away(handlers):
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[16:48, 16:48] = 0
+    sketch, kept, _ = handlers.trace_photo(NAME, photo(data_url(png(Image.fromarray(picture)))), visitor())
+    stroke = Stroke(((1.0, 1.0), (90.0, 9.0)))
+    drawn = Sketch((stroke,), raster=sketch.raster)
+    again, _, _ = handlers.trace_again(NAME, kept, 0.5, drawn.to_json(), visitor())
+    assert again.strokes == (stroke,)
+    assert again.raster
+    for cleared in ("", Sketch((stroke,)).to_json()):
+        canvas, forgotten, slider = handlers.trace_again(NAME, kept, 0.5, cleared, visitor())
+        assert (canvas, forgotten, slider.visible) == (gr.skip(), None, False)
+
+
+def test_a_photo_without_lines_says_so(handlers, monkeypatch):
+    hints = []
+    monkeypatch.setattr(gr, "Warning", lambda message, title: hints.append((title, message)))
+    handlers.trace_photo(NAME, photo(data_url(png(Image.new("RGB", (64, 64), "grey")))), visitor("zh-CN"))
+    assert hints[0][0] == "请注意"
+    assert "没有找到线条" in hints[0][1]
+
+
+def test_empty_paper_never_waits_for_the_button(handlers):
+    assert handlers.repaint(False, "", NAME, 2, 0, 1.0, visitor())["tiles"] == []
+
+
+def test_an_empty_seed_box_counts_as_zero(handlers):
+    assert paint(handlers, seed=None)["tiles"] == paint(handlers, seed=0)["tiles"]
+
+
+@pytest.mark.parametrize(("typed", "number"), [(None, 8), ("abc", 8), (float("nan"), 8), (1e9, 16), (-5, 1), (3.7, 4)])
+def test_knobs_take_anything(typed, number):
+    assert Knob(1, 16, 8, step=1).preprocess(typed) == number
 
 
 def test_large_photos_wait_small():
@@ -282,9 +317,11 @@ def test_damaged_examples_cost_the_examples_only(two_checkpoints, tmp_path):
 
 def test_settings_refuse_what_cannot_work(tmp_path):
     with pytest.raises(UserError, match="no checkpoint in"):
-        Settings(checkpoints=tmp_path)
+        Settings(checkpoints=tmp_path).check()
     with pytest.raises(UserError, match="USER:PASSWORD"):
-        Settings(auth="user")
+        Settings(auth="user").check()
+    with pytest.raises(UserError, match="Device is 'tpu'"):
+        Settings(device="tpu").check()
     assert Settings(auth="user:pass:word").credentials == ("user", "pass:word")
 
 
@@ -293,6 +330,9 @@ def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("BICYCLEGAN_AUTH", "a:b")
     settings = Settings()
     assert (settings.port, settings.credentials) == (8123, ("a", "b"))
+    monkeypatch.setenv("BICYCLEGAN_PORT", "http")
+    with pytest.raises(UserError, match="BICYCLEGAN_PORT is 'http'"):
+        Settings().check()
 
 
 def test_gpu_decorator_is_harmless_off_spaces(monkeypatch):

@@ -89,6 +89,7 @@ function isTextField(target) {
 /** Whether something that happened on the page is for this canvas: visible, and no other one is in use. */
 function concerns(event) {
   if (event.defaultPrevented || !canvas.clientWidth || isTextField(event.target)) return false;
+  if (document.querySelector("dialog[open]")) return false; // something lies over the page
   const active = document.activeElement?.closest(".sketch");
   return !active || element.contains(active);
 }
@@ -101,7 +102,7 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey) {
     if (key === "z") action = event.shiftKey ? redo : undo;
     if (key === "y" && !event.shiftKey) action = redo;
-  } else if (document.activeElement === canvas) {
+  } else if (key !== "delete" || document.activeElement === canvas) {
     action = keys[key];
   }
   if (!action) return;
@@ -131,8 +132,9 @@ function onPaste(event) {
   sendPhoto(file);
 }
 
+/** Anywhere on the page: a photo that misses the paper must not replace the page. */
 function onDrag(event) {
-  if (!event.dataTransfer?.types.includes("Files")) return;
+  if (!event.dataTransfer?.types.includes("Files") || !canvas.clientWidth) return;
   event.preventDefault();
   stage.classList.toggle("dropping", event.type === "dragover");
   if (event.type === "drop") sendPhoto(event.dataTransfer.files[0]);
@@ -179,7 +181,6 @@ listen(canvas, "pointerup lostpointercapture", finishStroke);
 listen(canvas, "pointercancel", (event) => event.pointerId === live?.pointer && cancelStroke());
 listen(canvas, "pointerleave", () => (ring.hidden = true));
 listen(canvas, "contextmenu", (event) => live && event.preventDefault());
-listen(stage, "dragover dragleave drop", onDrag);
 
 listen($(".toolbar"), "click", (event) => {
   const { tool: name, action, color: index } = event.target.closest("button")?.dataset ?? {};
@@ -196,6 +197,7 @@ listen($(".toolbar"), "input change", (event) => {
 
 listen(document, "keydown keyup", whileMounted(onKey));
 listen(document, "paste", whileMounted(onPaste));
+listen(document, "dragover dragleave drop", whileMounted(onDrag));
 listen(window, "studio:photo-failed", whileMounted(() => status.classList.remove("loud")));
 listen(window, "resize", whileMounted(fit));
 new ResizeObserver(fit).observe(canvas);

@@ -5,8 +5,8 @@ const wall = element.querySelector(".wall");
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const t = (key) => texts[key] ?? key;
 const find = (selector) => wall.querySelector(selector);
-const [progress, errorLine, empty, tiles, foot, dialog] = [
-  ".progress", ".error", ".empty", ".tiles", ".foot", ".large",
+const [progress, errorLine, empty, tiles, foot, dialog, dialogError] = [
+  ".progress", ".error", ".empty", ".tiles", ".foot", ".large", ".large .error",
 ].map(find);
 const SAVE_ICON = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4v11m0 0 5-5m-5 5-5-5M5 20h14"/></svg>';
 const PATIENCE_MS = 200; // what is faster than this needs no progress bar
@@ -42,9 +42,10 @@ window.addEventListener("studio:busy", startBusy);
 
 // ---- painting
 
+/** Any number of tiles stays within the same height, half the width: what lies below must not jump. */
 function columnsFor(count) {
-  if (count <= 4) return Math.min(count, 2);
-  return count <= 6 ? 3 : 4;
+  if (count <= 2) return 2;
+  return count <= 8 ? 4 : 6;
 }
 
 function makeTile(index) {
@@ -104,6 +105,7 @@ function showLarge(index) {
 }
 
 function openLarge(index) {
+  dialogError.hidden = true;
   showLarge(index);
   dialog.showModal();
 }
@@ -129,17 +131,12 @@ dialog.querySelector(".actions").addEventListener("click", (event) => {
 // ---- download: the server paints the tile again at full quality and puts its recipe into the PNG
 
 async function download(index) {
-  let answer;
-  try {
-    answer = await server.make_png({ request: good.request, index });
-  } catch {
-    answer = { error: t("downloadFailed") };
-  }
-  if (answer.error) {
-    errorLine.textContent = answer.error;
-    errorLine.hidden = false;
-    return;
-  }
+  const answer = await server.make_png({ request: good.request, index }).catch(() => null);
+  const problem = answer?.url ? "" : (answer?.error ?? t("downloadFailed"));
+  const line = dialog.open ? dialogError : errorLine;
+  line.textContent = problem;
+  line.hidden = !problem;
+  if (problem) return;
   const link = document.createElement("a");
   link.href = answer.url;
   link.download = answer.name;

@@ -6,7 +6,7 @@ import base64
 import html
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -20,6 +20,7 @@ from bicyclegan.latent import check_integer
 from bicyclegan.sketch import Sketch, with_detail
 from bicyclegan.ui.canvas import SketchCanvas
 from bicyclegan.ui.i18n import error_text, i18n, language, text
+from bicyclegan.ui.knob import Knob
 from bicyclegan.ui.strip import SketchStrip
 from bicyclegan.ui.studio import Painting, Studio
 from bicyclegan.ui.wall import PhotoWall
@@ -88,7 +89,7 @@ def _paper(studio: Studio) -> dict[str, gr.components.Component]:
     label, info = i18n("draw.detail"), i18n("draw.detail_info")
     return {
         "canvas": SketchCanvas(palette=config.palette, paper=config.paper, elem_id="canvas"),
-        "detail": gr.Slider(-1, 1, 0, step=0.1, label=label, info=info, visible=False, elem_id="detail"),
+        "detail": Knob(-1, 1, 0, step=0.1, label=label, info=info, visible=False, elem_id="detail"),
         "examples": SketchStrip(studio.examples(name), elem_id="examples"),
     }
 
@@ -103,11 +104,11 @@ def _photos(handlers: DrawHandlers) -> dict[str, gr.components.Component]:
 def _knobs() -> dict[str, gr.components.Component]:
     """How many photos, how different, which ones, and when."""
     with gr.Row(elem_classes="knobs"):
-        count = gr.Slider(1, MAX_VARIATIONS, 8, step=1, label=i18n("draw.count"), min_width=140, elem_id="count")
-        truncation = gr.Slider(0, 2, 1, step=0.05, label=i18n("draw.variety"), min_width=140, elem_id="variety")
+        count = Knob(1, MAX_VARIATIONS, 8, step=1, label=i18n("draw.count"), min_width=140, elem_id="count")
+        truncation = Knob(0, 2, 1, step=0.05, label=i18n("draw.variety"), min_width=140, elem_id="variety")
         with gr.Row(elem_classes="seed"):
             seed = gr.Number(0, label=i18n("draw.seed"), precision=0, min_width=90, elem_id="seed")
-            dice = gr.Button("⚄", size="sm", elem_id="dice", min_width=44)
+            dice = gr.Button(i18n("draw.dice"), size="sm", elem_id="dice", min_width=44)
     with gr.Row(elem_classes="live"):
         live = gr.Checkbox(True, label=i18n("draw.live"), container=False, elem_id="live")
         go = gr.Button(i18n("draw.go"), variant="primary", size="sm", visible=False, elem_id="go")
@@ -117,20 +118,24 @@ def _knobs() -> dict[str, gr.components.Component]:
 def _wire(tab: DrawTab, handlers: DrawHandlers, picker: gr.Dropdown, card: gr.Markdown) -> None:
     """Which change leads to what. Nearly everything ends in a new wall."""
     asked = [tab.canvas, picker, tab.count, tab.seed, tab.truncation]
-    traced = [tab.canvas, tab.photo, tab.detail]
-    paint = {"fn": handlers.paint_now, "inputs": asked, "outputs": tab.wall, "js": BUSY_JS, **HIDDEN, **NEWEST}
-    changes = [tab.canvas.input, tab.count.input, tab.seed.input, tab.truncation.input]
-    gr.on(changes, handlers.repaint, [tab.live, *asked], tab.wall, js=BUSY_IF_LIVE_JS, **HIDDEN, **NEWEST)
+    paint = {"fn": handlers.paint_now, "inputs": asked, "js": BUSY_JS}
+    repaint = {"fn": handlers.repaint, "inputs": [tab.live, *asked], "js": BUSY_IF_LIVE_JS}
+    for event in (paint, repaint):
+        event |= {"outputs": tab.wall, **HIDDEN, **NEWEST}
+    # `change`, not `input`: the reset buttons, the dice and corrected numbers count too.
+    gr.on([tab.canvas.input, tab.count.change, tab.seed.change, tab.truncation.change], **repaint)
+    tab.dice.click(None, None, tab.seed, js=DICE_JS)
     tab.go.click(**paint)
-    tab.dice.click(None, None, tab.seed, js=DICE_JS).then(**paint)
-    tab.live.input(handlers.show_go, tab.live, tab.go, **HIDDEN).then(**paint)
+    tab.live.input(handlers.show_go, tab.live, tab.go, **HIDDEN).then(**repaint)
+    picker.input(handlers.choose, picker, [picker, tab.canvas, tab.examples, card], **HIDDEN).then(**paint)
+    traced = [tab.canvas, tab.photo, tab.detail]
     tab.examples.select(handlers.load_example, picker, traced, **HIDDEN).then(**paint)
     photo = tab.canvas.photo(handlers.trace_photo, picker, traced, **HIDDEN)
     photo.success(**paint)
     photo.failure(None, None, None, js=PHOTO_FAILED_JS)
-    again = [picker, tab.photo, tab.detail]
-    tab.detail.input(handlers.trace_again, again, tab.canvas, trigger_mode="always_last", **HIDDEN).success(**paint)
-    picker.input(handlers.choose, picker, [picker, tab.canvas, tab.examples, card], **HIDDEN).then(**paint)
+    again = [picker, tab.photo, tab.detail, tab.canvas]
+    finer = tab.detail.input(handlers.trace_again, again, traced, trigger_mode="always_last", **HIDDEN)
+    finer.success(**paint)
 
 
 class DrawHandlers:
@@ -149,8 +154,8 @@ class DrawHandlers:
         truncation: float,
         request: gr.Request,
     ) -> dict[str, Any]:
-        """A new wall after a change, unless the person asked to wait for the button."""
-        if not live:
+        """A new wall after a change, unless the person asked to wait for the button. Empty paper never waits."""
+        if not live and drawing:
             return gr.skip()
         return self.paint_now(drawing, checkpoint, count, seed, truncation, request)
 
@@ -177,7 +182,8 @@ class DrawHandlers:
             return _bare_wall(text(lang, "draw.failed"))
         if painting is None:
             return _bare_wall()
-        status = text(lang, "draw.status", count=len(painting.images))
+        count = len(painting.images)
+        status = text(lang, "draw.status" if count > 1 else "draw.status_one", count=count)
         return _full_wall(painting, wanted, status, milliseconds)
 
     def api_paint(
@@ -224,19 +230,25 @@ class DrawHandlers:
         try:
             data = decode_data_url(event.data_url, MAX_PHOTO_BYTES)
             photo = fit_photo(load_image(data, name=str(getattr(event, "name", ""))[:80]))
-            sketch = self._trace(checkpoint, photo, 0.0)
+            lines = self._trace(checkpoint, photo, 0.0)
         except UserError as error:
             raise _toast(error, request) from None
-        return sketch, photo, gr.Slider(value=0, visible=True)
+        if not (lines == 0).any():
+            _warn(text(language(request), "draw.no_lines"), request)
+        return Sketch.from_raster(lines), photo, gr.Slider(value=0, visible=True)
 
-    def trace_again(self, checkpoint: str, photo: np.ndarray | None, detail: float, request: gr.Request) -> Sketch:
-        """The same photo with more or fewer lines."""
-        if photo is None:
-            raise _toast(text(language(request), "draw.photo_gone"), request)
+    def trace_again(
+        self, checkpoint: str, photo: np.ndarray | None, detail: float, drawing: str | None, request: gr.Request
+    ) -> tuple:
+        """The same photo with more or fewer lines, under the same strokes. Where it was cleared away, it stays away."""
         try:
-            return self._trace(checkpoint, photo, detail)
+            sketch = Sketch.from_json(drawing) if drawing else Sketch()
+            if photo is None or sketch.raster is None:
+                return gr.skip(), None, gr.Slider(visible=False)
+            lines = Sketch.from_raster(self._trace(checkpoint, photo, detail))
         except UserError as error:
             raise _toast(error, request) from None
+        return replace(sketch, raster=lines.raster), gr.skip(), gr.skip()
 
     def choose(self, checkpoint: str, request: gr.Request) -> tuple:
         """Switch to another checkpoint: its colours, its examples, its card."""
@@ -244,8 +256,7 @@ class DrawHandlers:
             pipe = self.studio.pipeline(checkpoint)
             folder = self.studio.folder(checkpoint)
         except UserError as error:
-            lang = language(request)
-            gr.Warning(html.escape(error_text(lang, error)), title=text(lang, "draw.not_possible"))
+            _warn(error_text(language(request), error), request)
             return gr.Dropdown(choices=self.studio.names, value=self.studio.names[0]), gr.skip(), gr.skip(), gr.skip()
         canvas = SketchCanvas(palette=pipe.config.palette, paper=pipe.config.paper)
         return gr.skip(), canvas, self.studio.examples(checkpoint), load_card(folder)
@@ -257,12 +268,13 @@ class DrawHandlers:
         if sketch.is_empty:
             return None
         count = check_integer("count", wanted["count"], 1, MAX_VARIATIONS)
-        return self.studio.paint(wanted["checkpoint"], sketch, count, wanted["seed"], wanted["truncation"])
+        seed = wanted["seed"] or 0  # the box is empty while somebody types
+        return self.studio.paint(wanted["checkpoint"], sketch, count, seed, wanted["truncation"])
 
-    def _trace(self, checkpoint: str, photo: np.ndarray, detail: float) -> Sketch:
+    def _trace(self, checkpoint: str, photo: np.ndarray, detail: float) -> np.ndarray:
         pipe = self.studio.pipeline(checkpoint)
         style = pipe.config.edge_style and with_detail(pipe.config.edge_style, detail)
-        return Sketch.from_raster(pipe.edges(photo, style))
+        return pipe.edges(photo, style)
 
 
 def fit_photo(photo: Image.Image) -> np.ndarray:
@@ -294,8 +306,13 @@ def _png_url(painting: Painting, index: int) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def _toast(problem: UserError | str, request: gr.Request) -> gr.Error:
-    """A message in the corner of the page, in the reader's language."""
+def _toast(error: UserError, request: gr.Request) -> gr.Error:
+    """A mistake in the corner of the page, in the reader's language. Toasts render HTML: names must not."""
     lang = language(request)
-    message = error_text(lang, problem) if isinstance(problem, UserError) else problem
-    return gr.Error(html.escape(message), title=text(lang, "draw.not_possible"), print_exception=False)
+    message = html.escape(error_text(lang, error))
+    return gr.Error(message, title=text(lang, "draw.not_possible"), print_exception=False)
+
+
+def _warn(message: str, request: gr.Request) -> None:
+    """A hint in the corner of the page."""
+    gr.Warning(html.escape(message), title=text(language(request), "draw.note"))
