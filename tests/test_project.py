@@ -197,3 +197,27 @@ def test_make_alone_lists_what_there_is(checkout: Path) -> None:
     targets = re.search(r"^\.PHONY: (.*)$", (checkout / "Makefile").read_text(), re.MULTILINE)[1].split()
     run = make(checkout)
     assert [line.split()[1] for line in run.stdout.splitlines()] == [name for name in targets if name != "FORCE"]
+
+
+# What README shows
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch) -> None:
+    """Its first Python block, word for word, in a folder of its own that has the checkpoints."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    exec(blocks[0], scope)
+    assert (tmp_path / "shoe-0.png").is_file()
+    assert scope["z"].shape == (1, 8)
+    assert scope["edges"].shape == (128, 128)
+
+
+def test_commands_of_the_readme_exist() -> None:
+    shown = set(re.findall(r"python -m bicyclegan ([a-z-]+)", (ROOT / "README.md").read_text("utf-8")))
+    run = subprocess.run(
+        [sys.executable, "-m", "bicyclegan", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {"translate", "render", "deploy"} <= shown
+    assert all(command in run.stdout for command in shown)
