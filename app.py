@@ -20,7 +20,8 @@ def main() -> None:
         settings = tyro.cli(Settings, prog="python app.py", config=(tyro.conf.FlagCreatePairsOff,))
         launch(settings)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ class Pipeline:
         Args:
             path_or_id: a checkpoint folder, or a Hugging Face Hub id `user/name`, which is downloaded.
             device: "auto" takes CUDA where there is one.
-            precision: "fp32" paints the same picture on every device; "bf16" (CUDA only) is faster and
-                differs by a few levels of 255.
+            precision: "fp32" paints the same picture on every device; "bf16" (CUDA only) is faster and less
+                exact (`pytest -m gpu -s` prints by how much).
             revision: branch, tag or commit of a Hub id.
 
         Raises:
@@ -150,7 +150,8 @@ class Pipeline:
             truncation: scale of random codes, 0 to 3.
         """
         prepared = sketch if isinstance(sketch, PreparedSketch) else self.prepare(sketch)
-        assert prepared.pipeline is self, "this sketch was prepared by another pipeline"
+        if prepared.pipeline is not self:
+            raise UserError("other_pipeline", "This sketch was prepared by another Pipeline. Prepare it with this one.")
         if z is not None:
             return prepared.render(z)
         codes = sample_codes(seed, num_samples, self.config.model.latent_dim, truncation=truncation)

@@ -194,7 +194,7 @@ def test_many_people_share_one_pipeline(shipped: Pipeline, shoe: Sketch) -> None
 
 def test_two_pipelines_do_not_mix(pipe: Pipeline, shoe: Sketch, tiny_checkpoint: Path) -> None:
     other = Pipeline.from_pretrained(tiny_checkpoint, device="cpu")
-    with pytest.raises(AssertionError, match="another pipeline"):
+    with pytest.raises(UserError, match="another Pipeline"):
         other(pipe.prepare(shoe))
 
 

@@ -221,3 +221,11 @@ def test_commands_of_the_readme_exist() -> None:
     )
     assert {"translate", "render", "deploy"} <= shown
     assert all(command in run.stdout for command in shown)
+
+
+def test_app_says_in_one_line_what_is_wrong(tmp_path) -> None:
+    command = [sys.executable, str(ROOT / "app.py"), "--checkpoints", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 2
+    [line] = run.stderr.strip().splitlines()
+    assert line.startswith("error: There is no checkpoint in ")
