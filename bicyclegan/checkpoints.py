@@ -18,18 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bicyclegan.config import CheckpointConfig, ModelConfig
+from bicyclegan.config import (
+    CARD_FILE,
+    CONFIG_FILE,
+    EXAMPLES_FILE,
+    MODEL_FILE,
+    OPTIONAL_FILES,
+    CheckpointConfig,
+    ModelConfig,
+)
 from bicyclegan.errors import UserError
 from bicyclegan.files import replace_folder
+from bicyclegan.hub import download
 from bicyclegan.models import Encoder, Generator
 from bicyclegan.official import build_official, merge_configs, translate_state
 from bicyclegan.sketch import Sketch
 
-MODEL_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
-CARD_FILE = "README.md"
-EXAMPLES_FILE = "examples.ndjson"
-OPTIONAL_FILES = (EXAMPLES_FILE, "latents.npz", "thumbs.webp", "discriminators.safetensors")
 DEFAULT_ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 """Shipped checkpoints, beside the package."""
 
@@ -195,29 +199,6 @@ def resolve(path_or_id: str | Path, revision: str | None = None) -> Path:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not path.parent.exists():
         return download(text, revision)
     return path
-
-
-def download(repo_id: str, revision: str | None = None) -> Path:
-    """Fetch a checkpoint from the Hugging Face Hub into its cache, with progress bars.
-
-    Raises:
-        UserError: without a network or when there is no such repository, with the way to do it by hand.
-    """
-    from huggingface_hub import snapshot_download
-
-    files = [MODEL_FILE, CONFIG_FILE, CARD_FILE, *OPTIONAL_FILES]
-    try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files))
-    except Exception as error:  # the Hub client raises its own, httpx's and OSError
-        raise UserError(
-            "hub_download",
-            "Could not fetch {repo} from the Hugging Face Hub ({why}). By hand: download {files} from "
-            "https://huggingface.co/{repo}/tree/{revision} into a folder and give that folder.",
-            repo=repo_id,
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            files=f"{MODEL_FILE} and {CONFIG_FILE}",
-            revision=revision or "main",
-        ) from error
 
 
 def import_official(path: str | Path, options: dict[str, Any]) -> nn.Module:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
+from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Result: TypeAlias = dict[str, Any]
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-DEFAULT_CHECKPOINT = "edges2shoes"
 MAX_DRAWINGS = 1000
 """Read from one .ndjson file. Those of Quick, Draw! hold a hundred thousand."""
 

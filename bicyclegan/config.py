@@ -16,6 +16,13 @@ from bicyclegan.errors import UserError
 SCHEMA_VERSION = 1
 """Version of `config.json`. Raised when an older program could misread a newer file."""
 
+DEFAULT_CHECKPOINT = "edges2shoes"
+"""Name of the shipped checkpoint that everything starts with."""
+MODEL_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE = "examples.ndjson", "latents.npz", "thumbs.webp"
+OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, "discriminators.safetensors")
+"""Names of the files in a checkpoint folder; weights and config must be there."""
+
 Inject = Literal["all", "input"]
 Upsample = Literal["transposed", "bilinear"]
 Norm = Literal["instance", "batch", "none"]

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bicyclegan.config import CARD_FILE, CONFIG_FILE, EXAMPLES_FILE, LATENTS_FILE, MODEL_FILE, THUMBS_FILE
 from bicyclegan.errors import UserError
 
 TOP_FILES = ("app.py", "requirements.txt", "README.md", "LICENSE")
 CODE_TYPES = (".py", ".js", ".css", ".html", ".json")
-CHECKPOINT_FILES = ("model.safetensors", "config.json", "README.md", "examples.ndjson", "latents.npz", "thumbs.webp")
+CHECKPOINT_FILES = (MODEL_FILE, CONFIG_FILE, CARD_FILE, EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE)
 """Without the discriminators: only training reads them."""
 PICTURE_TYPES = (".png", ".webp", ".jpg", ".jpeg", ".gif", ".svg")
 LFS_TYPES = (".safetensors", ".npz", ".webp", ".png", ".jpg", ".jpeg", ".gif")
@@ -272,7 +273,7 @@ def _git_attributes() -> bytes:
 
 
 def _config_of(weights: str) -> str:
-    return weights.removesuffix("model.safetensors") + "config.json"
+    return weights.removesuffix(MODEL_FILE) + CONFIG_FILE
 
 
 def _content(file: SpaceFile) -> bytes:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bicyclegan import images
 from bicyclegan.checkpoints import Checkpoint, load_card, load_checkpoint, resolve, save_checkpoint
-from bicyclegan.config import CheckpointConfig, EdgeStyle, ModelConfig
+from bicyclegan.config import CARD_FILE, CheckpointConfig, EdgeStyle, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.latent import check_codes, sample_codes
 from bicyclegan.models.inference import FastGenerator
@@ -195,7 +195,8 @@ class Pipeline:
         hash stays the same and recipes find the copy.
         Raises `UserError` when the folder is in use.
         """
-        card = (self.folder / "README.md").read_text("utf-8") if (self.folder / "README.md").is_file() else ""
+        path = self.folder / CARD_FILE
+        card = path.read_text("utf-8") if path.is_file() else ""
         return save_checkpoint(
             folder,
             self.config,

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from bicyclegan.checkpoints import list_checkpoints, load_examples
+from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
 from bicyclegan.pipeline import Pipeline
@@ -64,7 +65,7 @@ class Studio:
     def names(self) -> list[str]:
         """Checkpoints that can be chosen now, the default one first."""
         found = [folder.name for folder in list_checkpoints(self.settings.checkpoints)]
-        return sorted(found, key=lambda name: (name != "edges2shoes", name))
+        return sorted(found, key=lambda name: (name != DEFAULT_CHECKPOINT, name))
 
     def folder(self, name: str) -> Path:
         """The folder of a listed checkpoint. Names come from browsers: anything not listed is refused."""

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from bicyclegan.checkpoints import load_card
+from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.images import decode_data_url, encode_data_url, load_image
 from bicyclegan.latent import check_integer
@@ -28,7 +29,7 @@ from bicyclegan.ui.wall import PhotoWall
 MAX_VARIATIONS = 16
 MAX_PHOTO_BYTES = 25 << 20
 PHOTO_SIZE = 512
-"""Side in pixels to which a photo is reduced while it waits for another level of detail."""
+"""Longest side in pixels of a photo while it waits for another level of detail."""
 BUSY_JS = "(...values) => { window.dispatchEvent(new CustomEvent('studio:busy')); return values; }"
 BUSY_IF_LIVE_JS = (
     "(live, ...values) => { if (live) window.dispatchEvent(new CustomEvent('studio:busy')); return [live, ...values]; }"
@@ -187,7 +188,7 @@ class DrawHandlers:
         return _full_wall(painting, wanted, status, milliseconds)
 
     def api_paint(
-        self, sketch: str, checkpoint: str = "edges2shoes", count: int = 8, seed: int = 0, truncation: float = 1.0
+        self, sketch: str, checkpoint: str = DEFAULT_CHECKPOINT, count: int = 8, seed: int = 0, truncation: float = 1.0
     ) -> list[str]:
         """Paint a sketch: PNG data URLs with the recipe inside, one for each variation."""
         wanted = {"sketch": sketch, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
@@ -278,7 +279,7 @@ class DrawHandlers:
 
 
 def fit_photo(photo: Image.Image) -> np.ndarray:
-    """A photo as a square RGB array of at most PHOTO_SIZE px, small enough to wait in memory."""
+    """A photo as an RGB array whose sides are at most PHOTO_SIZE px, small enough to wait in memory."""
     photo.thumbnail((PHOTO_SIZE, PHOTO_SIZE), Image.Resampling.LANCZOS)
     return np.asarray(photo)
 
