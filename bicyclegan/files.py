@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape as glob_escape
 from pathlib import Path
 
 
@@ -28,12 +29,18 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
-    """Fill the yielded empty folder; it takes the place of `folder` when the block ends without an error."""
+    """Fill the yielded empty folder; it takes the place of `folder` when the block ends without an error.
+
+    What was written is on the disk before it takes that place. A process that is killed between the two renames
+    leaves no `folder`: see `recover_folder`.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         (new := work / "new").mkdir()
         yield new
+        for path in (*new.rglob("*"), new):
+            _sync(path)
         if folder.exists():
             folder.replace(work / "old")
         try:
@@ -44,3 +51,24 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """Finish or undo a `replace_folder` that was cut off by the death of its process, and remove what it left.
+
+    Only for the one process that writes `folder`: it takes any replacement under way for a dead one.
+    """
+    for work in sorted(folder.parent.glob(f".{glob_escape(folder.name)}.*")):
+        for part in (work / "new", work / "old"):
+            # `old` is only there once `new` was complete.
+            if (work / "old").is_dir() and part.is_dir() and not folder.exists():
+                part.replace(folder)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
