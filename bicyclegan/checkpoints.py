@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from bicyclegan.config import (
     CARD_FILE,
     CONFIG_FILE,
+    DISCRIMINATORS_FILE,
     EXAMPLES_FILE,
     MODEL_FILE,
     OPTIONAL_FILES,
@@ -30,7 +32,7 @@ from bicyclegan.config import (
 from bicyclegan.errors import UserError
 from bicyclegan.files import replace_folder
 from bicyclegan.hub import download
-from bicyclegan.models import Encoder, Generator
+from bicyclegan.models import Discriminator, Encoder, Generator
 from bicyclegan.official import build_official, merge_configs, translate_state
 from bicyclegan.sketch import Sketch
 
@@ -57,6 +59,7 @@ def save_checkpoint(
     generator: Generator,
     encoder: Encoder | None,
     *,
+    discriminators: dict[str, Discriminator] | None = None,
     card: str = "",
     extras: str | Path | None = None,
     half: bool = False,
@@ -65,6 +68,7 @@ def save_checkpoint(
     """Write a checkpoint folder in one step.
 
     Args:
+        discriminators: networks by name for training to go on from, always stored as float16.
         card: text of the model card.
         extras: folder whose optional files (examples, maps) are copied along.
         half: store weights as float16, half the size; they are used as float32 again.
@@ -82,16 +86,17 @@ def save_checkpoint(
             "{folder} exists already. Choose another name, or pass overwrite if it is a checkpoint to be replaced.",
             folder=folder,
         )
-    tensors = _flat_state(generator, encoder)
-    if half:
-        tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+    files = {MODEL_FILE: _flat_state({"generator": generator, "encoder": encoder}, half)}
+    if discriminators:
+        files[DISCRIMINATORS_FILE] = _flat_state(discriminators, half=True)
     with replace_folder(folder) as new:
-        save_file(tensors, new / MODEL_FILE)
-        (new / MODEL_FILE).chmod(0o644)  # safetensors makes it private to its owner
+        for name, tensors in files.items():
+            save_file(tensors, new / name)
+            (new / name).chmod(0o644)  # safetensors makes it private to its owner
         (new / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
         (new / CARD_FILE).write_text(card or f"# {config.name}\n", "utf-8")
         for name in OPTIONAL_FILES:
-            if extras and (Path(extras) / name).is_file():
+            if extras and (Path(extras) / name).is_file() and name not in files:
                 shutil.copyfile(Path(extras) / name, new / name)
     return folder
 
@@ -108,6 +113,19 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         raise _wrong_tensors(folder, f"has tensors that config.json does not ask for, first {left_over[0]!r}")
     half = all(value.dtype == torch.float16 for value in state.values() if value.is_floating_point())
     return Checkpoint(config, generator, encoder, content_hash(folder), folder, half)
+
+
+def load_discriminators(folder: str | Path, config: ModelConfig) -> dict[str, Discriminator]:
+    """The discriminators that a folder brings, by name, in eval mode; none if it has no file of them.
+
+    Raises `UserError` when they do not fit `config`.
+    """
+    path = Path(folder) / DISCRIMINATORS_FILE
+    if not path.is_file():
+        return {}
+    state = _read_tensors(path)
+    names = sorted({key.partition(".")[0] for key in state})
+    return {name: _fill(Discriminator, config, state, name) for name in names}
 
 
 def load_config(folder: str | Path) -> CheckpointConfig:
@@ -262,10 +280,10 @@ def _read_official(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _flat_state(generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
-    networks = {"generator": generator, "encoder": encoder}
+def _flat_state(networks: Mapping[str, nn.Module | None], half: bool) -> dict[str, Tensor]:
+    """All tensors of the networks there are under `name.key`, on the CPU; floats as float16 if asked."""
     return {
-        f"{name}.{key}": value.detach().cpu().contiguous()
+        f"{name}.{key}": (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, network in networks.items()
         if network is not None
         for key, value in network.state_dict().items()

@@ -20,7 +20,8 @@ DEFAULT_CHECKPOINT = "edges2shoes"
 """Name of the shipped checkpoint that everything starts with."""
 MODEL_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE = "examples.ndjson", "latents.npz", "thumbs.webp"
-OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, "discriminators.safetensors")
+DISCRIMINATORS_FILE = "discriminators.safetensors"
+OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, DISCRIMINATORS_FILE)
 """Names of the files in a checkpoint folder; weights and config must be there."""
 
 Inject = Literal["all", "input"]
@@ -78,17 +79,17 @@ class ModelConfig:
     """Whether the discriminator sees the sketch beside the photo."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         for name in ("image_size", "input_channels", "output_channels", "base_channels"):
-            _check_range(self, name, 1, 4096)
+            check_range(self, name, 1, 4096)
         for name in ("encoder_channels", "encoder_blocks"):
-            _check_range(self, name, 1, 1024)
+            check_range(self, name, 1, 1024)
         for name in ("discriminator_channels", "discriminator_layers", "num_discriminators"):
-            _check_range(self, name, 1, 1024)
-        _check_range(self, "latent_dim", 0, 1024)
-        _check_range(self, "depth", 2, 12)
+            check_range(self, name, 1, 1024)
+        check_range(self, "latent_dim", 0, 1024)
+        check_range(self, "depth", 2, 12)
         if not 0.0 <= self.dropout < 1.0:
-            raise _invalid(self, "dropout", "0 up to, not including, 1")
+            raise invalid(self, "dropout", "0 up to, not including, 1")
         self._check_sizes()
         self._check_latent()
 
@@ -100,7 +101,7 @@ class ModelConfig:
 
     def _check_sizes(self) -> None:
         if self.image_size % self.size_multiple:
-            raise _invalid(
+            raise invalid(
                 self,
                 "image_size",
                 f"a multiple of {self.size_multiple}, because depth is {self.depth} and encoder_blocks is "
@@ -108,7 +109,7 @@ class ModelConfig:
             )
         coarsest = self.image_size >> (self.num_discriminators - 1)
         if (coarsest >> self.discriminator_layers) < 3:
-            raise _invalid(
+            raise invalid(
                 self,
                 "num_discriminators",
                 f"fewer scales or discriminator_layers (now {self.discriminator_layers}): the coarsest "
@@ -117,11 +118,11 @@ class ModelConfig:
 
         # Instance norm of a single pixel divides by zero; the plain encoder normalises its last, smallest map.
         if self.encoder == "conv" and self.norm == "instance" and self.image_size == 2**self.encoder_blocks:
-            raise _invalid(self, "encoder_blocks", "smaller: instance norm needs more than the one pixel that is left")
+            raise invalid(self, "encoder_blocks", "smaller: instance norm needs more than the one pixel that is left")
 
     def _check_latent(self) -> None:
         if self.latent_dim == 0 and self.encoder != "none":
-            raise _invalid(self, "encoder", "'none' when latent_dim is 0, since there is no z to read")
+            raise invalid(self, "encoder", "'none' when latent_dim is 0, since there is no z to read")
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,15 @@ class EdgeStyle:
     """False: lines are pure black and white, as Canny makes them. True: soft line borders."""
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_range(self, "low_threshold", 0, 10_000)
-        _check_range(self, "high_threshold", 0, 10_000)
-        _check_range(self, "bilateral_diameter", 0, 31)
-        _check_range(self, "bilateral_sigma_color", 0, 1000)
-        _check_range(self, "bilateral_sigma_space", 0, 1000)
-        _check_range(self, "line_width", 0.25, 64)
+        check_types(self)
+        check_range(self, "low_threshold", 0, 10_000)
+        check_range(self, "high_threshold", 0, 10_000)
+        check_range(self, "bilateral_diameter", 0, 31)
+        check_range(self, "bilateral_sigma_color", 0, 1000)
+        check_range(self, "bilateral_sigma_space", 0, 1000)
+        check_range(self, "line_width", 0.25, 64)
         if self.low_threshold > self.high_threshold:
-            raise _invalid(self, "low_threshold", f"at most high_threshold ({self.high_threshold})")
+            raise invalid(self, "low_threshold", f"at most high_threshold ({self.high_threshold})")
 
 
 @dataclass(frozen=True)
@@ -182,14 +183,14 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"(?!\.+$)[\w.-]{1,64}", self.name):
-            raise _invalid(self, "name", "1 to 64 letters, digits, '.', '_' or '-'")
+            raise invalid(self, "name", "1 to 64 letters, digits, '.', '_' or '-'")
         if not isinstance(self.palette, tuple) or not 1 <= len(self.palette) <= 256:
-            raise _invalid(self, "palette", "1 to 256 colours")
+            raise invalid(self, "palette", "1 to 256 colours")
         for colour in (*self.palette, self.paper):
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(colour)):
-                raise _invalid(self, "palette", f"colours written #rrggbb, not {colour!r}")
+                raise invalid(self, "palette", f"colours written #rrggbb, not {colour!r}")
         if not isinstance(self.training, dict):
-            raise _invalid(self, "training", "a JSON object")
+            raise invalid(self, "training", "a JSON object")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dump`, schema version first."""
@@ -243,26 +244,28 @@ def from_json(cls: type, data: Any) -> Any:
     return cls(**data)
 
 
-def _check_types(config: Any) -> None:
+def check_types(config: Any) -> None:
     """Hold every field to its annotation: JSON files and command lines bring anything."""
     hints = get_type_hints(type(config))
     for f in dataclasses.fields(config):
         value, hint = getattr(config, f.name), hints[f.name]
         if choices := get_args(hint):
             if value not in choices:
-                raise _invalid(config, f.name, " | ".join(map(repr, choices)))
+                raise invalid(config, f.name, " | ".join(map(repr, choices)))
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
             object.__setattr__(config, f.name, float(min(max(value, -1e9), 1e9)))  # JSON brings numbers too big for it
         elif type(value) is not hint:
-            raise _invalid(config, f.name, f"of type {hint.__name__}")
+            raise invalid(config, f.name, f"of type {hint.__name__}")
 
 
-def _check_range(config: Any, name: str, low: float, high: float) -> None:
+def check_range(config: Any, name: str, low: float, high: float) -> None:
+    """Hold one number of a config to its limits. Raises `UserError`."""
     if not low <= getattr(config, name) <= high:  # NaN fails too
-        raise _invalid(config, name, f"from {low} to {high}")
+        raise invalid(config, name, f"from {low} to {high}")
 
 
-def _invalid(config: Any, name: str, allowed: str) -> UserError:
+def invalid(config: Any, name: str, allowed: str) -> UserError:
+    """The error for one field of a config: its value and what is allowed."""
     return UserError(
         "config_value",
         "{section}.{name} is {value!r}; it must be {allowed}.",
