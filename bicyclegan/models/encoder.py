@@ -86,7 +86,7 @@ class Encoder(nn.Module):
             h = block(h)
         if self.config.encoder == "resnet":
             h = F.leaky_relu(h, 0.2)
-        h = h.mean(dim=(2, 3))  # (N, width)
+        h = F.avg_pool2d(h, h.shape[2:]).flatten(1)  # (N, width); sums in the order of the official AvgPool2d(8)
         return self.mu(h), self.logvar(h)
 
     def _check(self, photo: Tensor) -> None:
