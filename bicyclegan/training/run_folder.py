@@ -1,0 +1,150 @@
+"""A run's folder: where everything lies, who may write it, and what is left after a crash.
+
+config.json            the TrainConfig
+events.jsonl           see `events`
+samples/step-N.webp    sheets of samples       latents/step-N.npz, .webp   codes of a fixed set
+checkpoints/step-N/    all that resumes the run bit for bit
+latest/ best/          checkpoint folders that Pipeline loads
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bicyclegan.errors import UserError
+from bicyclegan.files import recover_folder, write_atomic
+from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.events import EventLog
+
+STEP_FOLDER = re.compile(r"step-(\d+)")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run. Making this object touches nothing."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def events_file(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def latest(self) -> Path:
+        return self.root / "latest"
+
+    @property
+    def best(self) -> Path:
+        return self.root / "best"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def events(self) -> EventLog:
+        return EventLog(self.events_file)
+
+    def samples(self, step: int) -> Path:
+        """Sheet of samples after `step` updates."""
+        return self.root / "samples" / f"step-{step:07d}.webp"
+
+    def latents(self, step: int) -> Path:
+        """Codes of the fixed set after `step` updates; a picture of them lies beside."""
+        return self.root / "latents" / f"step-{step:07d}.npz"
+
+    def checkpoint(self, step: int) -> Path:
+        """State of the run after `step` updates."""
+        return self.root / "checkpoints" / f"step-{step:07d}"
+
+    def relative(self, path: Path) -> str:
+        """A path as events write it."""
+        return path.relative_to(self.root).as_posix()
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """Steps and folders of the states there are, oldest first."""
+        found = [(STEP_FOLDER.fullmatch(path.name), path) for path in (self.root / "checkpoints").glob("step-*")]
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    def create(self, config: TrainConfig) -> None:
+        """Make the folder with its config. Raises `UserError` when a run is there already."""
+        if self.config_file.exists():
+            raise UserError(
+                "run_exists",
+                "{folder} holds a run already. Continue it with --resume, or choose another --out.",
+                folder=self.root,
+            )
+        if self.root.exists() and (not self.root.is_dir() or self._foreign()):
+            raise UserError(
+                "run_occupied",
+                "{folder} exists and is not a run: choose another --out, a folder that is new or empty.",
+                folder=self.root,
+            )
+        write_atomic(self.config_file, (json.dumps(config.to_json(), indent=2) + "\n").encode())
+
+    def load_config(self) -> TrainConfig:
+        """The run's config. Raises `UserError` when there is no run or its config cannot be read."""
+        try:
+            data = json.loads(self.config_file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                "run_missing",
+                "There is no run in {folder} (no config.json). Start one without --resume.",
+                folder=self.root,
+            ) from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                "config_json", "{path} is not valid JSON: {why}.", path=self.config_file, why=error
+            ) from None
+        return TrainConfig.from_json(data)
+
+    def recover(self) -> None:
+        """Clear up after a process that was killed while it wrote. Only for the one that holds `lock`."""
+        for folder in (self.latest, self.best, *(path for _, path in self.checkpoints())):
+            recover_folder(folder)
+        for place in ("checkpoints", "samples", "latents", "."):
+            for path in (self.root / place).glob(".*.*"):  # hidden, with a random ending: temporary
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def prune(self, keep: int) -> None:
+        """Remove all states but the newest `keep`."""
+        for _, path in self.checkpoints()[:-keep]:
+            gone = path.with_name(f".{path.name}.gone")  # in one step, so that no half of it looks whole
+            path.replace(gone)
+            shutil.rmtree(gone)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process. Raises `UserError` when another one trains it; a dead one holds nothing."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise UserError(
+                "run_locked", "Another process is training {folder} right now. Stop that one first.", folder=self.root
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _foreign(self) -> bool:
+        return any(path.name != ".lock" for path in self.root.iterdir())

@@ -1,0 +1,98 @@
+"""Numbers of the steps since the last line of the log, kept on the device until they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bicyclegan.errors import UserError
+from bicyclegan.losses import kl_per_dim
+from bicyclegan.training.step import StepRecord, check_inputs
+
+
+@dataclass
+class Window:
+    """Collects what steps tell. Reading tensors makes the CPU wait for the device, so it happens once a window."""
+
+    records: list[StepRecord] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    timed: int = 0
+    """Steps that `seconds` is of."""
+    seconds: float = 0.0
+    """Time spent in steps, waiting for data included."""
+    waiting: float = 0.0
+    """Part of it that was spent waiting for data."""
+    checked: int = 0
+    """How many records were found to be finite and in range."""
+
+    def add(self, step: int, record: StepRecord, seconds: float, waiting: float) -> None:
+        """Take in update number `step`."""
+        self.records.append(record)
+        self.steps.append(step)
+        self.timed += 1
+        self.seconds += seconds
+        self.waiting += waiting
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that a resumed run writes the same next line. Times are not kept."""
+        return {"steps": self.steps, "records": [vars(record) for record in self.records]}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Window:
+        """The inverse of `state`."""
+        records = [StepRecord(**fields) for fields in state["records"]]
+        return cls(records, list(state["steps"]), checked=len(records))
+
+    def check(self) -> None:
+        """Raise `UserError` for the first step whose losses are not finite or whose pictures left [-1, 1]."""
+        for step, record in list(zip(self.steps, self.records, strict=True))[self.checked :]:
+            bad = [name for name, loss in record.losses.items() if not torch.isfinite(loss)]
+            if bad:
+                raise UserError(
+                    "train_nan",
+                    "Step {step}: the loss {names} is NaN or infinite, first seen there. Training stopped; the last "
+                    "good checkpoint is kept. Lower the learning rate or the weight of that loss.",
+                    step=step,
+                    names=", ".join(bad),
+                )
+            check_inputs(record.inputs)
+        self.checked = len(self.records)
+
+    def mean(self, group: str) -> dict[str, float]:
+        """Mean over the steps of each number in `losses` or `scores`."""
+        rows: list[dict[str, Tensor]] = [getattr(record, group) for record in self.records]
+        return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in (rows[0] if rows else {})}
+
+    def inputs(self) -> dict[str, float]:
+        """Smallest min, largest max and mean of the means."""
+        reduce = {"min": torch.amin, "max": torch.amax, "mean": torch.mean}
+        names = self.records[0].inputs if self.records else {}
+        return {
+            name: float(reduce[name.rpartition("_")[2]](torch.stack([record.inputs[name] for record in self.records])))
+            for name in names
+        }
+
+    def codes(self) -> dict[str, list[float]]:
+        """Mean and variance of mu and mean KL, per dim, over all photos that were encoded."""
+        encoded = [record for record in self.records if record.mu is not None]
+        if not encoded:
+            return {}
+        mu, logvar = (torch.cat([getattr(record, name).float() for record in encoded]) for name in ("mu", "logvar"))
+        return {
+            "mu_mean": mu.mean(dim=0).tolist(),
+            "mu_variance": mu.var(dim=0, correction=0).tolist(),
+            "kl_per_dim": kl_per_dim(mu, logvar).mean(dim=0).tolist(),
+        }
+
+    def gradients(self) -> dict[str, dict[str, float]]:
+        """Norms of the newest step that measured them, and shares that add up to 1."""
+        norms = next((record.gradient_norms for record in reversed(self.records) if record.gradient_norms), {})
+        shares = next((record.gradient_shares for record in reversed(self.records) if record.gradient_shares), {})
+        total = sum(float(norm) for norm in shares.values())
+        return {
+            "gradient_norms": {name: float(norm) for name, norm in norms.items()},
+            "gradient_shares": {name: float(norm) / total if total else 0.0 for name, norm in shares.items()},
+        }
