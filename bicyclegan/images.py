@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from bicyclegan.errors import UserError
 
@@ -31,6 +31,8 @@ MIN_SIDE = 16
 """Shortest side in pixels that can show anything."""
 MAX_MEGAPIXELS = 64
 """Largest picture that is decoded: 192 MB as RGB."""
+BORDER_TOLERANCE = 24
+"""Grey levels, in the channel that differs most, up to which a border pixel has the border's colour."""
 RANGE_TOLERANCE = 1e-3
 """How far a picture tensor may leave [-1, 1] by rounding before it counts as a bug."""
 
@@ -58,9 +60,27 @@ def load_image(source: ImageSource, name: str = "") -> Image.Image:
         raise _damaged(name, error) from error
 
 
-def fit_square(image: Image.Image, size: int, fill: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+def read_size(source: ImageSource, name: str = "") -> tuple[int, int]:
+    """Width and height in px as `load_image` would return them, from the header alone.
+
+    Raises `UserError` when it is missing or no picture. Whether its pixels are whole is not known.
+    """
+    name = name or str(source)
+    image = _open(source, name)
+    try:
+        turned = int(image.getexif().get(ExifTags.Base.Orientation, 1)) in (5, 6, 7, 8)  # lies on its side
+    except Exception as error:
+        raise _damaged(name, error) from error
+    width, height = image.size
+    return (height, width) if turned else (width, height)
+
+
+def fit_square(
+    image: Image.Image, size: int, fill: tuple[int, int, int] = (255, 255, 255), flat: bool = False
+) -> Image.Image:
     """The whole picture in the middle of a square of `size` px on `fill`, resampled with Lanczos.
 
+    flat: takes the nearest pixel instead, so that a label map holds no colours but its own.
     Returns RGB. A picture that already has this size keeps its exact pixels.
     """
     assert size >= 1, size
@@ -69,7 +89,8 @@ def fit_square(image: Image.Image, size: int, fill: tuple[int, int, int] = (255,
     if image.size == (size, size):
         return image
     square = Image.new("RGB", (size, size), fill)
-    square.paste(image.resize((width, height), Image.Resampling.LANCZOS), (left, top))
+    method = Image.Resampling.NEAREST if flat else Image.Resampling.LANCZOS
+    square.paste(image.resize((width, height), method), (left, top))
     return square
 
 
@@ -80,18 +101,34 @@ def fit_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:
     return (size - inner_width) // 2, (size - inner_height) // 2, inner_width, inner_height
 
 
-def to_float(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W), (H, W, C) or (N, H, W, C) in [0, 255] -> float32 (N, C, H, W) in [-1, 1]; N is 1 if absent."""
+def border_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """uint8 (H, W, C) -> median colour of the outermost frame, uint8 (C,), and the share of it in about this colour.
+
+    A share near 1 is a plain background. What is filled up around the picture takes the colour.
+    """
+    frame = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]]).astype(np.int16)
+    colour = np.median(frame, axis=0)
+    return colour.astype(np.uint8), float(np.mean(np.abs(frame - colour).max(axis=1) <= BORDER_TOLERANCE))
+
+
+def to_float(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """uint8 (H, W), (H, W, C) or (N, H, W, C) in [0, 255] -> float32 (N, C, H, W) in [-1, 1]; N is 1 if absent.
+
+    A uint8 tensor (N, H, W, C) is converted where it is: a quarter of the bytes travel to a GPU.
+    """
     import torch
 
-    assert pixels.dtype == np.uint8, pixels.dtype
-    assert 2 <= pixels.ndim <= 4, pixels.shape
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.ndim == 3:
-        pixels = pixels[None]
-    channels_first = np.array(pixels.transpose(0, 3, 1, 2), order="C")  # a copy: PIL's arrays are read-only
-    return torch.from_numpy(channels_first).to(torch.float32) / 127.5 - 1
+    if not isinstance(pixels, torch.Tensor):
+        assert pixels.dtype == np.uint8, pixels.dtype
+        assert 2 <= pixels.ndim <= 4, pixels.shape
+        if pixels.ndim == 2:
+            pixels = pixels[..., None]
+        if pixels.ndim == 3:
+            pixels = pixels[None]
+        pixels = torch.from_numpy(np.array(pixels, order="C"))  # a copy: PIL's arrays are read-only
+    assert pixels.dtype == torch.uint8, pixels.dtype
+    assert pixels.ndim == 4, tuple(pixels.shape)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 
 
 def to_uint8(tensor: torch.Tensor) -> np.ndarray:
@@ -124,6 +161,13 @@ def make_sheet(pictures: Sequence[Image.Image], columns: int | None = None, gap:
     for index, picture in enumerate(pictures):
         sheet.paste(picture.convert("RGB"), (index % columns * width, index // columns * height))
     return sheet
+
+
+def webp_bytes(image: Image.Image, quality: int = 90) -> bytes:
+    """A picture as a WebP file. quality: 1 to 100."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=quality, method=4)
+    return buffer.getvalue()
 
 
 def encode_data_url(image: Image.Image, format: Literal["webp", "jpeg", "png"] = "webp", quality: int = 90) -> str:

@@ -15,14 +15,17 @@ from PIL import Image
 
 from bicyclegan.errors import UserError
 from bicyclegan.images import (
+    border_colour,
     decode_data_url,
     encode_data_url,
     fit_square,
     load_image,
     make_sheet,
+    read_size,
     to_float,
     to_pil,
     to_uint8,
+    webp_bytes,
 )
 
 
@@ -311,6 +314,53 @@ def test_to_pil_keeps_grey_and_colour():
     assert to_pil(torch.zeros(0, 3, 4, 4)) == []
 
 
+def test_tensors_of_a_loader_are_converted_where_they_are():
+    pixels = np.random.RandomState(0).randint(0, 256, (3, 8, 10, 3)).astype(np.uint8)
+    converted = to_float(torch.from_numpy(pixels))
+    assert torch.equal(converted, to_float(pixels))
+    assert converted.is_contiguous()
+    assert torch.equal(to_float(torch.from_numpy(pixels[..., :1])), to_float(pixels[..., :1]))
+    assert to_float(torch.zeros(2, 8, 8, 3, dtype=torch.uint8, device="meta")).device.type == "meta"
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(2, 8, 8, 3), torch.zeros(8, 8, 3, dtype=torch.uint8)])
+def test_other_tensors_are_our_own_mistake(tensor):
+    with pytest.raises(AssertionError):
+        to_float(tensor)
+
+
+def test_flat_pictures_keep_their_colours_at_any_size():
+    flat = Image.fromarray(np.kron(np.arange(1, 7).reshape(2, 3), np.ones((11, 13))).astype(np.uint8) * 40)
+    colours = {(level * 40,) * 3 for level in range(1, 7)}
+    for size in (20, 64):
+        square = np.asarray(fit_square(flat, size, fill=(40, 40, 40), flat=True))
+        assert set(map(tuple, square.reshape(-1, 3))) == colours
+    mixed = np.asarray(fit_square(flat, 20, fill=(40, 40, 40)))
+    assert not set(map(tuple, mixed.reshape(-1, 3))) <= colours
+
+
+def test_sizes_are_those_of_the_upright_picture(tmp_path):
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture().save(tmp_path / "p.jpg", exif=exif)
+        assert read_size(tmp_path / "p.jpg") == load_image(tmp_path / "p.jpg").size
+    (tmp_path / "p.jpg").write_bytes(encoded(picture(), "JPEG")[:-100])  # the header is enough
+    assert read_size(tmp_path / "p.jpg") == (48, 32)
+    with pytest.raises(UserError, match="not a picture"):
+        read_size(b"nothing")
+
+
+def test_the_colour_of_a_border_and_how_much_of_it_has_it():
+    pixels = np.full((20, 20, 3), (10, 200, 90), np.uint8)
+    pixels[5:15, 5:15] = 0
+    colour, share = border_colour(pixels)
+    assert (colour.tolist(), share) == ([10, 200, 90], 1.0)
+    pixels[0] = 0  # 20 of the 76 pixels of the frame
+    colour, share = border_colour(pixels)
+    assert (colour.tolist(), share) == ([10, 200, 90], pytest.approx(56 / 76))
+
+
 def test_a_sheet_holds_every_picture_in_reading_order():
     tiles = [Image.new("RGB", (20, 10), (level, 0, 0)) for level in (10, 20, 30)] + [Image.new("L", (20, 10), 40)]
     sheet = make_sheet(tiles[:1] + tiles, columns=3, gap=2)
@@ -350,3 +400,9 @@ def test_data_url_limits_and_errors():
             decode_data_url(text, limit)
         assert caught.value.code == code
         assert words in str(caught.value)
+
+
+def test_webp_bytes_are_a_picture() -> None:
+    picture = Image.fromarray(np.random.RandomState(0).randint(0, 256, (64, 64, 3), dtype=np.uint8))
+    assert Image.open(io.BytesIO(webp_bytes(picture))).size == (64, 64)
+    assert len(webp_bytes(picture, 30)) < len(webp_bytes(picture, 95))
