@@ -7,13 +7,17 @@ where each of our modules stands there.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.models import Discriminator, Encoder, Generator
+
+if TYPE_CHECKING:
+    from bicyclegan.training.config import LossConfig, TrainConfig
 
 ACTIVATIONS = {"relu": "relu", "lrelu": "leaky_relu", "elu": "elu"}
 UPSAMPLES = {"basic": "transposed", "bilinear": "bilinear"}
@@ -30,6 +34,8 @@ DISCRIMINATORS = {
     "basic_128_multi": (128, 2),
     "basic_256_multi": (256, 3),
 }
+ADVERSARIAL = ("lsgan", "vanilla")
+INITS = ("xavier", "normal", "kaiming", "orthogonal")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -103,8 +109,6 @@ def discriminator_config(options: dict[str, Any]) -> ModelConfig:
 
 def merge_configs(generator: ModelConfig, encoder: ModelConfig | None) -> ModelConfig:
     """One config for a generator and the encoder that was trained with it."""
-    from dataclasses import replace
-
     if encoder is None:
         return generator
     pairs = [
@@ -127,6 +131,69 @@ def merge_configs(generator: ModelConfig, encoder: ModelConfig | None) -> ModelC
         encoder=encoder.encoder,
         encoder_channels=encoder.encoder_channels,
         encoder_blocks=encoder.encoder_blocks,
+    )
+
+
+def train_config(options: dict[str, Any]) -> TrainConfig:
+    """Options of the official `train.py` as a run of ours, in the preset `official`.
+
+    What the official code leaves to its data loader and its epochs (pictures, length) keeps the preset's values.
+    Raises `UserError` for values that are not known, and for a `netD2` of another kind than `netD`.
+    """
+    from bicyclegan.training.presets import PRESETS  # not above: what only paints needs nothing of training
+
+    official = PRESETS["official"]
+    loss = _train_loss(options)
+    return replace(
+        official,
+        batch_size=_integer(options, "batch_size", 2),
+        source=replace(official.source, direction=_choice(options, "direction", ("AtoB", "BtoA"), "AtoB")),
+        model=_trained_config(options, two_critics=loss.lambda_gan2 > 0 and not loss.share_discriminator),
+        loss=loss,
+        optim=replace(
+            official.optim,
+            learning_rate=_number(options, "lr", 2e-4),
+            beta1=_number(options, "beta1", 0.5),
+            init=_choice(options, "init_type", INITS, "xavier"),
+            init_gain=_number(options, "init_gain", 0.02),
+        ),
+    )
+
+
+def _train_loss(options: dict[str, Any]) -> LossConfig:
+    """Losses and their weights."""
+    from bicyclegan.training.config import LossConfig
+
+    return LossConfig(
+        adversarial=_choice(options, "gan_mode", ADVERSARIAL, "lsgan"),
+        lambda_gan=_number(options, "lambda_GAN", 1.0),
+        lambda_gan2=_number(options, "lambda_GAN2", 1.0),
+        lambda_l1=_number(options, "lambda_L1", 10.0),
+        lambda_z=_number(options, "lambda_z", 0.5),
+        lambda_kl=_number(options, "lambda_kl", 0.01),
+        reduction="official",
+        share_discriminator=_flag(options, "use_same_D"),
+    )
+
+
+def _trained_config(options: dict[str, Any], two_critics: bool) -> ModelConfig:
+    """All three networks that the official code trains together."""
+    if two_critics and options.get("netD2", options.get("netD")) != options.get("netD"):
+        raise UserError(
+            "official_critics",
+            "Option netD2 is {second!r} and netD is {first!r}; both must be the same here.",
+            first=options.get("netD"),
+            second=options["netD2"],
+        )
+    options = {"nz": 8, "num_Ds": 2, **options}
+    photo = {**options, "input_nc": _integer(options, "output_nc", 3)}
+    discriminator = discriminator_config(photo)
+    return replace(
+        merge_configs(generator_config(options), encoder_config(photo)),
+        discriminator_channels=discriminator.discriminator_channels,
+        discriminator_layers=discriminator.discriminator_layers,
+        num_discriminators=discriminator.num_discriminators,
+        conditional_discriminator=_flag(options, "conditional_D"),
     )
 
 
@@ -275,5 +342,27 @@ def _integer(options: dict[str, Any], name: str, default: int) -> int:
     if type(value) is not int:
         raise UserError(
             "official_number", "Option {name} is {value!r}; it must be a whole number.", name=name, value=value
+        )
+    return value
+
+
+def _number(options: dict[str, Any], name: str, default: float) -> float:
+    value = options.get(name, default)
+    if type(value) not in (int, float):
+        raise UserError(
+            "official_quantity",
+            "Option {name} is {value!r}; it must be a number, such as {default}.",
+            name=name,
+            value=value,
+            default=default,
+        )
+    return value
+
+
+def _flag(options: dict[str, Any], name: str) -> bool:
+    value = options.get(name, False)
+    if type(value) is not bool:
+        raise UserError(
+            "official_flag", "Option {name} is {value!r}; it must be true or false.", name=name, value=value
         )
     return value

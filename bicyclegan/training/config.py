@@ -186,7 +186,7 @@ class RecordConfig:
     keep_checkpoints: int = 2
     """Checkpoints to resume from that are kept, newest first, 1 to 1000."""
     validation_images: int = 64
-    """Validation pictures that are measured, the same each time, 2 to 10,000."""
+    """Validation pictures that are measured, the same each time, 2 to 1000."""
     best_metric: str = ""
     """Metric that decides what is kept in `best/`; by default the reconstruction error."""
     log_with: Literal["tensorboard", "wandb", "none"] = "tensorboard"
@@ -199,7 +199,7 @@ class RecordConfig:
         for name in ("measure_every", "sample_every", "validate_every"):
             check_range(self, name, 0, MAX_STEPS)
         check_range(self, "keep_checkpoints", 1, 1000)
-        check_range(self, "validation_images", 2, 10_000)
+        check_range(self, "validation_images", 2, 1000)
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,8 @@ class TrainConfig:
             raise invalid(self, "batch_size", f"even for {objective.name}: each of its two paths takes one half")
         if not any(self.loss.weight(term) for term in objective.terms):
             raise invalid(self.loss, "objective", f"given some weight: all of {', '.join(objective.terms)} are off")
+        if objective.latent_trains_encoder and not self.loss.lambda_z:
+            raise invalid(self.loss, "lambda_z", f"over 0 for {objective.name}: nothing else trains its encoder")
         if self.loss.share_discriminator and not (
             objective.two_paths and self.loss.lambda_gan and self.loss.lambda_gan2
         ):

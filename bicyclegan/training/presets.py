@@ -21,7 +21,11 @@ SMALLEST_STRIDE = 32
 
 
 def model_for_size(model: ModelConfig, size: int) -> ModelConfig:
-    """The networks at another picture size, as deep as the official ones are at 128 and 256 px."""
+    """The networks at another picture size, as deep as the official ones are at 128 and 256 px.
+
+    One level less with bilinear upsampling and instance norm, where a bottleneck of one pixel is dead: it is
+    upsampled to a constant picture, which the norm takes away, and a quarter of G's weights would never learn.
+    """
     if size < SMALLEST_STRIDE or size % SMALLEST_STRIDE:
         raise UserError(
             "train_size",
@@ -31,10 +35,11 @@ def model_for_size(model: ModelConfig, size: int) -> ModelConfig:
             near=max(1, round(size / SMALLEST_STRIDE)) * SMALLEST_STRIDE,
         )
     halvings = (size & -size).bit_length() - 1  # how often 2 divides it
+    dead_pixel = size == 2**halvings and halvings <= 8 and model.upsample == "bilinear" and model.norm == "instance"
     return replace(
         model,
         image_size=size,
-        depth=min(8, halvings),
+        depth=min(8, halvings) - dead_pixel,
         encoder_blocks=5 if size >= 256 else 4 if size >= 128 else 3,
         discriminator_layers=3 if size >= 256 else 2,
     )

@@ -140,6 +140,7 @@ class TrainStep:
         inputs = input_range(a, b)
         if a.device.type == "cpu":
             check_inputs(inputs)
+        statistics = self._statistics() if only_discriminators else []
         with self.autocast():
             forward = self.forward(a, b, noise)
             generator_losses = self.generator_losses(forward)
@@ -152,6 +153,8 @@ class TrainStep:
             prepare(self.networks)
         norms = self._gradient_norms() if measure_norms else {}
         self._update(only_discriminators)
+        for buffer, value in statistics:
+            buffer.copy_(value)
         named = {**generator_losses, **discriminator_losses}
         return StepRecord(
             losses={name: loss.detach() for name, loss in named.items()},
@@ -289,6 +292,12 @@ class TrainStep:
     def _zero_gradients(self) -> None:
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
+
+    def _statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Buffers of G and E with their values: batch norm moves them in every forward, learning or not."""
+        networks = (self.networks.generator, self.networks.encoder)
+        buffers = [buffer for network in networks if network is not None for buffer in network.buffers()]
+        return [(buffer, buffer.clone()) for buffer in buffers]
 
     def _update(self, only_discriminators: bool) -> None:
         for name, optimizer in self.optimizers.items():

@@ -1,0 +1,165 @@
+"""The losses: values worked out by other means, where gradients point, and what a batch size does to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from bicyclegan import losses
+from bicyclegan.errors import UserError
+from bicyclegan.losses import ADVERSARIAL
+
+REAL, FAKE = 0.8, 0.3
+LOG_ODDS = {score: math.log(score / (1 - score)) for score in (REAL, FAKE)}
+"""Scores whose sigmoid is 0.8 and 0.3."""
+
+
+def scores(*values: float) -> Tensor:
+    """One map of 2x2 patches a sample, all of one value."""
+    return torch.tensor(values)[:, None, None, None].expand(-1, 1, 2, 2).clone()
+
+
+def codes(count: int = 6, dim: int = 4) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, dim, generator=generator), torch.randn(count, dim, generator=generator)
+
+
+# Adversarial
+
+
+def test_least_squares_by_hand() -> None:
+    loss = ADVERSARIAL["lsgan"]
+    assert loss.real(scores(REAL)).item() == pytest.approx((REAL - 1) ** 2)
+    assert loss.fake(scores(FAKE)).item() == pytest.approx(FAKE**2)
+    assert loss.generator(scores(FAKE)).item() == pytest.approx((FAKE - 1) ** 2)
+
+
+def test_cross_entropy_by_hand() -> None:
+    loss = ADVERSARIAL["vanilla"]
+    assert loss.real(scores(LOG_ODDS[REAL])).item() == pytest.approx(-math.log(REAL))
+    assert loss.fake(scores(LOG_ODDS[FAKE])).item() == pytest.approx(-math.log(1 - FAKE))
+    assert loss.generator(scores(LOG_ODDS[FAKE])).item() == pytest.approx(-math.log(FAKE)), "the non-saturating one"
+
+
+@pytest.mark.parametrize("loss", ADVERSARIAL.values(), ids=ADVERSARIAL)
+def test_each_side_pulls_scores_its_way(loss: losses.AdversarialLoss) -> None:
+    """Of the discriminator real up and fake down, of the generator fake up: minimising goes against the gradient."""
+    for side, direction in ((loss.real, 1), (loss.fake, -1), (loss.generator, 1)):
+        given = scores(0.5).requires_grad_()
+        side(given).backward()
+        assert torch.equal(-given.grad.sign(), torch.full_like(given, direction))
+
+
+def test_cross_entropy_of_extreme_scores_is_finite_and_still_teaches() -> None:
+    given = scores(-200.0).requires_grad_()
+    loss = ADVERSARIAL["vanilla"].generator(given)
+    loss.backward()
+    assert loss.item() == pytest.approx(200)
+    assert given.grad.sum().item() == pytest.approx(-1)
+
+
+def test_an_unknown_adversarial_loss_names_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"There is no adversarial loss 'hinge'; use one of lsgan, vanilla\."):
+        losses.adversarial_loss("hinge")
+    assert losses.adversarial_loss("lsgan") is ADVERSARIAL["lsgan"]
+
+
+def test_scales_are_added_and_samples_averaged() -> None:
+    fine, coarse = scores(0.1, 0.5), scores(0.9, 0.7)
+    loss = losses.over_scales(losses.squared_distance(1), [fine, coarse])
+    assert loss.item() == pytest.approx((0.9**2 + 0.5**2) / 2 + (0.1**2 + 0.3**2) / 2)
+    assert torch.equal(loss, losses.over_scales(losses.squared_distance(1), [fine, coarse], "official"))
+
+
+def test_a_single_scale_is_summed_over_samples_only_officially() -> None:
+    """The official loop over scales walks over samples when it is given one map in place of a list."""
+    [single] = batch = [scores(0.1, 0.5, 0.2)]
+    loss = losses.squared_distance(1)
+    by_sample = sum(loss(each).item() for each in single)
+    assert losses.over_scales(loss, batch).item() == pytest.approx(by_sample / 3)
+    assert losses.over_scales(loss, batch, "official").item() == pytest.approx(by_sample)
+
+
+# KL
+
+
+def test_kl_is_that_of_the_distributions() -> None:
+    mu, logvar = codes()
+    expected = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0, 1))
+    torch.testing.assert_close(losses.kl_per_dim(mu, logvar), expected)
+    torch.testing.assert_close(losses.kl_loss(mu, logvar), expected.sum(dim=1).mean())
+    torch.testing.assert_close(losses.kl_loss(mu, logvar, "official"), expected.sum())
+
+
+def test_kl_is_nothing_at_the_prior_and_nowhere_else() -> None:
+    assert losses.kl_per_dim(torch.zeros(1, 3), torch.zeros(1, 3)).abs().max() == 0
+    assert losses.kl_per_dim(*codes()).min() > 0
+
+
+def test_kl_does_not_know_the_batch_size_but_officially_does() -> None:
+    mu, logvar = (each.requires_grad_() for each in codes())
+    gradients = []
+    for times in (1, 3):
+        mu.grad = None
+        losses.kl_loss(mu.repeat(times, 1), logvar.repeat(times, 1)).backward()
+        gradients.append(mu.grad)
+    torch.testing.assert_close(*gradients)
+    once, thrice = (losses.kl_loss(mu.repeat(n, 1), logvar.repeat(n, 1), "official") for n in (1, 3))
+    torch.testing.assert_close(thrice, 3 * once)
+
+
+# Pixels and codes
+
+
+def test_pixel_and_latent_losses_are_means() -> None:
+    one, two = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    two[0] = 0.5
+    assert losses.pixel_l1(one, two).item() == pytest.approx(0.25)
+    assert losses.latent_l1(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, -2.0]])).item() == pytest.approx(2.5)
+
+
+def test_an_encoder_that_recovers_nothing_scores_the_chance_line() -> None:
+    z = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
+    chance = losses.latent_l1(torch.zeros_like(z), z).item()
+    assert chance == pytest.approx(math.sqrt(2 / math.pi), abs=0.005)
+    assert round(math.sqrt(2 / math.pi), 3) == 0.798
+
+
+def test_a_code_is_drawn_with_the_mean_and_spread_that_were_read() -> None:
+    mu, logvar = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, math.log(9)]])
+    noise = torch.randn(50_000, 2, generator=torch.Generator().manual_seed(0))
+    z = losses.reparameterise(mu, logvar, noise)
+    torch.testing.assert_close(z.mean(dim=0), mu[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(z.std(dim=0), torch.tensor([1.0, 3.0]), atol=0.05, rtol=0)
+    assert torch.equal(losses.reparameterise(mu, logvar, torch.zeros(1, 2)), mu)
+
+
+def test_a_code_passes_gradients_to_mean_and_spread() -> None:
+    mu, logvar = torch.zeros(1, 2, requires_grad=True), torch.zeros(1, 2, requires_grad=True)
+    noise = torch.tensor([[3.0, -1.0]])
+    losses.reparameterise(mu, logvar, noise).sum().backward()
+    assert torch.equal(mu.grad, torch.ones(1, 2))
+    assert torch.equal(logvar.grad, noise / 2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: losses.over_scales(losses.squared_distance(1), [x[:, None]]),
+        lambda x: losses.kl_loss(x[0], x[1]),
+        lambda x: losses.pixel_l1(x, -x),
+        lambda x: losses.latent_l1(x[0], x[1]),
+        lambda x: losses.reparameterise(x[0], x[1], x[0].float()).sum(),
+    ],
+    ids=["adversarial", "kl", "pixel", "latent", "reparameterise"],
+)
+def test_half_precision_is_computed_in_single(loss: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    computed = loss(x)
+    assert computed.dtype == torch.float32
+    torch.testing.assert_close(computed, loss(x.float()))
