@@ -111,6 +111,12 @@ def border_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     return colour.astype(np.uint8), float(np.mean(np.abs(frame - colour).max(axis=1) <= BORDER_TOLERANCE))
 
 
+def fit_photo(image: Image.Image, size: int) -> Image.Image:
+    """`fit_square` on the photo's own border colour, as training fits photos: its edges find no seam."""
+    colour, _ = border_colour(np.asarray(image.convert("RGB")))
+    return fit_square(image, size, fill=tuple(colour.tolist()))
+
+
 def to_float(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 (H, W), (H, W, C) or (N, H, W, C) in [0, 255] -> float32 (N, C, H, W) in [-1, 1]; N is 1 if absent.
 

@@ -172,7 +172,7 @@ class Pipeline:
         """Read the style of a photo: posterior mean, (1, latent_dim) float32."""
         if self.encoder is None:
             raise UserError("no_encoder", "{name} has no encoder: it cannot read styles.", name=self.config.name)
-        square = images.fit_square(images.load_image(photo), self.config.model.image_size)
+        square = images.fit_photo(images.load_image(photo), self.config.model.image_size)
         with _exact_float32(self.device):
             mu, _ = self.encoder(images.to_float(np.asarray(square)).to(self.device))
         return mu.cpu().numpy()

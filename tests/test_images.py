@@ -18,6 +18,7 @@ from bicyclegan.images import (
     border_colour,
     decode_data_url,
     encode_data_url,
+    fit_photo,
     fit_square,
     load_image,
     make_sheet,
@@ -406,3 +407,12 @@ def test_webp_bytes_are_a_picture() -> None:
     picture = Image.fromarray(np.random.RandomState(0).randint(0, 256, (64, 64, 3), dtype=np.uint8))
     assert Image.open(io.BytesIO(webp_bytes(picture))).size == (64, 64)
     assert len(webp_bytes(picture, 30)) < len(webp_bytes(picture, 95))
+
+
+def test_a_photo_is_fitted_on_its_own_border() -> None:
+    picture = Image.new("RGB", (40, 20), (30, 60, 90))
+    picture.paste((255, 0, 0), (10, 5, 30, 15))
+    square = np.asarray(fit_photo(picture, 64))
+    assert square.shape == (64, 64, 3)
+    assert (square[0] == (30, 60, 90)).all() and (square[-1] == (30, 60, 90)).all()
+    assert tuple(square[32, 32]) == (255, 0, 0)
