@@ -16,7 +16,7 @@ from torch import Tensor
 from bicyclegan.checkpoints import Checkpoint, load_checkpoint, load_config
 from bicyclegan.config import CheckpointConfig, EdgeStyle
 from bicyclegan.data import PairDataset, open_data
-from bicyclegan.datafiles import find_files
+from bicyclegan.data.files import find_files
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_square, make_sheet, to_float, to_pil, webp_bytes
 from bicyclegan.latent import check_integer

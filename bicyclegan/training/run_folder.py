@@ -77,8 +77,8 @@ class RunFolder:
         found = [(STEP_FOLDER.fullmatch(path.name), path) for path in (self.root / "checkpoints").glob("step-*")]
         return sorted((int(match[1]), path) for match, path in found if match)
 
-    def create(self, config: TrainConfig) -> None:
-        """Make the folder with its config. Raises `UserError` when a run is there already."""
+    def check_new(self) -> None:
+        """Raise `UserError` unless the folder is free for a new run."""
         if self.config_file.exists():
             raise UserError(
                 "run_exists",
@@ -91,6 +91,9 @@ class RunFolder:
                 "{folder} exists and is not a run: choose another --out, a folder that is new or empty.",
                 folder=self.root,
             )
+
+    def save_config(self, config: TrainConfig) -> None:
+        """Write `config.json`, which makes the folder a run."""
         write_atomic(self.config_file, (json.dumps(config.to_json(), indent=2) + "\n").encode())
 
     def load_config(self) -> TrainConfig:

@@ -19,29 +19,29 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_the_config_makes_the_round_trip(folder: RunFolder) -> None:
-    folder.create(PRESETS["official"])
+    folder.save_config(PRESETS["official"])
     assert folder.load_config() == PRESETS["official"]
 
 
 def test_a_run_is_never_overwritten(folder: RunFolder) -> None:
-    folder.create(TrainConfig(seed=1))
+    folder.save_config(TrainConfig(seed=1))
     with pytest.raises(UserError, match="--resume"):
-        folder.create(TrainConfig(seed=2))
-    assert folder.load_config().seed == 1
+        folder.check_new()
 
 
 def test_nor_are_other_folders(folder: RunFolder) -> None:
     folder.root.mkdir(parents=True)
     (folder.root / "thesis.txt").touch()
     with pytest.raises(UserError, match="not a run"):
-        folder.create(TrainConfig())
+        folder.check_new()
     assert [path.name for path in folder.root.iterdir()] == ["thesis.txt"]
 
 
 def test_an_empty_folder_may_become_a_run(folder: RunFolder) -> None:
+    folder.check_new()
     folder.root.mkdir(parents=True)
-    folder.create(TrainConfig())
-    assert folder.config_file.is_file()
+    (folder.root / ".lock").touch()
+    folder.check_new()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_only_the_newest_are_kept(folder: RunFolder) -> None:
 
 
 def test_what_a_killed_process_left_is_cleared_up(folder: RunFolder) -> None:
-    folder.create(TrainConfig())
+    folder.save_config(TrainConfig())
     for path in (".latest.a1", "checkpoints/.step-0000007.b2/new", "checkpoints/.step-0000003.gone"):
         (folder.root / path).mkdir(parents=True)
     (folder.root / "samples").mkdir()
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_cleared_up(folder: RunFolder) -> None:
 
 
 def test_a_replacement_that_was_cut_off_is_finished(folder: RunFolder) -> None:
-    folder.create(TrainConfig())
+    folder.save_config(TrainConfig())
     for name in ("old", "new"):
         (folder.root / ".latest.a1" / name).mkdir(parents=True)
         (folder.root / ".latest.a1" / name / "file").write_text(name)

@@ -1,0 +1,131 @@
+"""`python -m bicyclegan train`: every field of `TrainConfig` is an option, and the preset sets their defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bicyclegan.errors import UserError
+from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.objectives import OBJECTIVES
+from bicyclegan.training.presets import PRESETS, model_for_objective, model_for_size
+from bicyclegan.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model on your own pictures, or go on with one.
+
+    Example: python -m bicyclegan train --data photos --out runs/shoes --steps 20000
+    """
+
+    config: TrainConfig = field(default_factory=TrainConfig)
+    resume: bool = False
+    """Go on with the run in --out from its newest checkpoint, as if it had never stopped."""
+    dry_run: bool = False
+    """Print the plan (steps, epochs, memory, time from 10 measured steps) and train nothing."""
+    json: bool = False
+    """Print machine-readable JSON instead of lines for people."""
+
+    def run(self) -> dict[str, Any]:
+        from tqdm import tqdm
+
+        def report(line: str) -> None:
+            tqdm.write(line, file=sys.stderr if self.json else sys.stdout)  # leaves a progress bar whole
+            sys.stdout.flush()
+
+        # Before torch is loaded. Its threads otherwise wait in a busy loop, and beside any other work on the machine a
+        # step then takes up to ten times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        if self.dry_run and self.resume:
+            raise UserError("train_dry_resume", "--dry-run and --resume exclude each other: leave one of them out.")
+        if self.dry_run:
+            from bicyclegan.training.plan import make_plan
+
+            plan = make_plan(self.config, report)
+            if not self.json:
+                report("\n".join(plan.lines()))
+            return asdict(plan)
+        from bicyclegan.training.loop import train
+
+        result = train(self.config, resume=self.resume, report=report, bar=sys.stderr.isatty())
+        if result.reason == "stopped":
+            report(f"Stopped after step {result.step}. Go on: train --out {result.folder} --resume")
+        return {
+            "run": str(result.folder),
+            "step": result.step,
+            "reason": result.reason,
+            "files": [str(result.checkpoint)],
+        }
+
+
+def train_defaults(args: list[str]) -> TrainConfig:
+    """Defaults of all options, as far as some options decide about them.
+
+    --resume takes those of the run in --out; else --preset, then --init-from (networks, edge style), --image-size
+    and --objective (networks that fit). Raises `UserError` for values of these that cannot be.
+    """
+    given = _given(args)
+    if given.resume:
+        return _resumed(given.out)
+    if given.preset not in PRESETS:
+        raise UserError(
+            "train_preset",
+            "There is no preset {preset!r}; use one of {known}.",
+            preset=given.preset,
+            known=", ".join(PRESETS),
+        )
+    config = PRESETS[given.preset]
+    if given.init_from:
+        return _from_checkpoint(config, given.init_from)
+    model = config.model
+    if given.image_size is not None:
+        model = model_for_size(model, _whole_number("image_size", given.image_size))
+    if given.objective not in OBJECTIVES:  # none, or one that is refused with all the rest
+        return replace(config, model=model)
+    loss = replace(config.loss, objective=given.objective)
+    return replace(config, model=model_for_objective(model, given.objective), loss=loss)
+
+
+def _given(args: list[str]) -> argparse.Namespace:
+    """The options that decide about defaults, whatever else is there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name, default in (("preset", "fast"), ("out", ""), ("init_from", ""), ("image_size", None), ("objective", "")):
+        parser.add_argument(f"--{name}", default=default)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        return parser.parse_known_args([_with_underscores(arg) for arg in args])[0]
+    except argparse.ArgumentError as error:
+        raise UserError("cli_syntax", "{problem} See --help.", problem=f"{error}.") from None
+
+
+def _with_underscores(arg: str) -> str:
+    """--image-size=64 -> --image_size=64; both spellings are allowed. Values stay as they are."""
+    name, equals, value = arg.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if arg.startswith("--") else arg
+
+
+def _resumed(out: str) -> TrainConfig:
+    if not out:
+        raise UserError("train_missing", "--{name} is missing: name a folder.", name="out")
+    return replace(RunFolder(Path(out)).load_config(), out=out)
+
+
+def _from_checkpoint(config: TrainConfig, source: str) -> TrainConfig:
+    from bicyclegan.checkpoints import load_config, resolve
+    from bicyclegan.training.start import config_from_checkpoint
+
+    return replace(config_from_checkpoint(config, load_config(resolve(source))), init_from=source)
+
+
+def _whole_number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(
+            "train_number", "--{name} is {text!r}; it must be a whole number.", name=name, text=text
+        ) from None
