@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
+from bicyclegan.training.command import Train, train_defaults
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -222,6 +224,59 @@ class ImportOfficial:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Measure a checkpoint's latent space for the studio: codes and thumbnails of photos, what each slider does.
+
+    Writes latents.npz and thumbs.webp into its folder; training ends with this. Without LPIPS weights on this
+    machine effects are measured in RGB, and so named.
+    Example: python -m bicyclegan prepare edges2shoes --data photos
+    """
+
+    checkpoint: Positional[str]
+    """Checkpoint folder, or name of one in checkpoints/."""
+    data: Path
+    """Photos or pairs, as for train: the folder val or test inside is read if there is one, else all of them."""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """Pairs: which picture is the sketch. AtoB: the left one, or folder A; BtoA: the right one, or folder B."""
+    limit: int = 500
+    """Most pictures to read, evenly spread over all of them, 1 to 20000."""
+    device: Device = "auto"
+    """Where to compute; auto takes CUDA where there is one."""
+    json: bool = False
+    """Print machine-readable JSON instead of lines for people."""
+
+    def run(self) -> Result:
+        from tqdm import tqdm
+
+        from bicyclegan.checkpoints import resolve
+        from bicyclegan.prepare import prepare_from
+
+        with tqdm(total=100, file=sys.stderr, disable=not sys.stderr.isatty(), bar_format="{l_bar}{bar}") as bar:
+
+            def progress(share: float, what: str) -> None:
+                bar.set_description(what)
+                bar.update(round(100 * share) - bar.n)
+
+            report = prepare_from(
+                self.data,
+                resolve(self.checkpoint),
+                direction=self.direction,
+                limit=self.limit,
+                device=self.device,
+                progress=progress,
+            )
+        return {
+            "checkpoint": report.checkpoint,
+            "hash": report.hash,
+            "codes": report.codes,
+            "active_dims": report.active_dims,
+            "effect": [round(value, 4) for value in report.effect],
+            "effect_metric": report.effect_metric,
+            "files": [str(path) for path in report.files],
+        }
+
+
+@dataclass(frozen=True)
 class Deploy:
     """Put this studio on Hugging Face Spaces.
 
@@ -245,26 +300,23 @@ class Deploy:
         return {"url": result.url, "bytes": result.bytes, "uploads": [file.path for file in result.files]}
 
 
-Command: TypeAlias = (
-    Annotated[Translate, subcommand("translate")]
-    | Annotated[Edges, subcommand("edges")]
-    | Annotated[Encode, subcommand("encode")]
-    | Annotated[Render, subcommand("render")]
-    | Annotated[ImportOfficial, subcommand("import-official")]
-    | Annotated[Deploy, subcommand("deploy")]
-)
+COMMANDS: dict[str, type] = {
+    "translate": Translate,
+    "edges": Edges,
+    "encode": Encode,
+    "render": Render,
+    "import-official": ImportOfficial,
+    "train": Train,
+    "prepare": Prepare,
+    "deploy": Deploy,
+}
+"""All commands by name, in the order of --help."""
 
 
 def main(args: list[str] | None = None) -> None:
     """Parse, run, print; turn mistakes into one line and exit code 2."""
-    command = tyro.cli(
-        Command,
-        prog="python -m bicyclegan",
-        description="BicycleGAN: one sketch, many photos.",
-        args=args,
-        config=(FlagCreatePairsOff, OmitArgPrefixes),
-    )
     try:
+        command = parse(sys.argv[1:] if args is None else args)
         result = command.run()
     except UserError as error:
         sys.exit(_fail(str(error)))
@@ -277,6 +329,41 @@ def main(args: list[str] | None = None) -> None:
     else:
         for path in result.get("files", []):
             print(path)
+
+
+def parse(args: list[str]) -> Any:
+    """The command that the arguments name. Raises `UserError` with one line where the parser would draw a box."""
+    defaults: dict[str, Any] = {}
+    if args[:1] == ["train"]:  # its defaults depend on its own options, such as the preset
+        defaults["train"] = Train(train_defaults(args[1:]))
+    choices = [
+        Annotated[kind, subcommand(name, default=defaults[name]) if name in defaults else subcommand(name)]
+        for name, kind in COMMANDS.items()
+    ]
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(
+                Union[tuple(choices)],  # noqa: UP007 - a choice made while running
+                prog="python -m bicyclegan",
+                description="BicycleGAN: one sketch, many photos.",
+                args=args,
+                config=(FlagCreatePairsOff, OmitArgPrefixes),
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise  # --help
+        raise UserError("cli_syntax", "{problem} See --help.", problem=plain_text(box.getvalue())) from None
+
+
+def plain_text(box: str) -> str:
+    """What a box of the parser says, in one line."""
+    inside = ("│", "  ")  # where the terminal knows UTF-8, and where not
+    rows = [line.strip(" │") for line in box.splitlines() if line.startswith(inside)]
+    rows = [row for row in rows if row.strip("─-") and not row.startswith(("For full helptext", "run - --help"))]
+    problem, _, argument = re.sub(r"^Error parsing \S+: ", "", " ".join(rows)).partition(" Argument helptext: ")
+    text = f"{argument.split()[0]}: {problem}" if argument else problem
+    return text.rstrip(" .") + "."
 
 
 def _fail(message: str) -> int:
