@@ -77,7 +77,7 @@ def save_checkpoint(
     Raises:
         UserError: when the folder exists and is not a checkpoint, or overwrite is off.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     if folder.exists() and not (overwrite and (folder / CONFIG_FILE).is_file()):
@@ -91,8 +91,7 @@ def save_checkpoint(
         files[DISCRIMINATORS_FILE] = _flat_state(discriminators, half=True)
     with replace_folder(folder) as new:
         for name, tensors in files.items():
-            save_file(tensors, new / name)
-            (new / name).chmod(0o644)  # safetensors makes it private to its owner
+            (new / name).write_bytes(save(tensors))  # not `save_file`, whose error for a full disk is no OSError
         (new / CONFIG_FILE).write_text(json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
         (new / CARD_FILE).write_text(card or f"# {config.name}\n", "utf-8")
         for name in OPTIONAL_FILES:

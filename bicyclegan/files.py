@@ -49,6 +49,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             if (work / "old").exists():
                 (work / "old").replace(folder)
             raise
+        _sync(folder.parent)  # or a power cut might undo the renaming, but not what is removed after it
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

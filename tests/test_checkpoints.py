@@ -555,3 +555,15 @@ def test_fields_at_their_defaults_leave_the_hash_alone(make_checkpoint, tmp_path
     config["edge_style"]["adaptive"] = True
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     assert content_hash(folder) != before
+
+
+def test_a_full_disk_is_an_os_error(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    resource = pytest.importorskip("resource")
+    loaded, before = load_checkpoint(tiny_checkpoint), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_checkpoint(tmp_path / "copy", loaded.config, loaded.generator, loaded.encoder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("copy")) and not list(tmp_path.glob(".copy*"))

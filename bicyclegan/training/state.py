@@ -44,8 +44,7 @@ def save_state(
     window: Window,
 ) -> None:
     """Write a state folder in one step. Raises `UserError` when a weight is NaN or infinite."""
-    for name, network in networks.named():
-        _check_finite(name, network, position.step)
+    check_finite(networks, position.step)
     content = {
         "version": VERSION,
         "position": vars(position),
@@ -55,21 +54,32 @@ def save_state(
         "window": window.state(),
     }
     with replace_folder(folder) as new:
-        torch.save(content, new / STATE_FILE)
+        _write(content, new / STATE_FILE)
 
 
-def load_state(folder: Path, networks: Networks, ema: Ema, optimizers: dict[str, torch.optim.Optimizer]) -> Position:
-    """Fill networks, averages and optimisers in place. Raises `UserError` when the state is damaged or does not fit."""
-    path = folder / STATE_FILE
+def load_state(
+    folder: Path, networks: Networks, ema: Ema, optimizers: dict[str, torch.optim.Optimizer]
+) -> tuple[Position, Window]:
+    """Fill networks, averages and optimisers in place.
+
+    Returns:
+        Where the run stood, and the numbers since its last line in the log.
+
+    Raises:
+        UserError: when the state is damaged, of another version, or does not fit.
+    """
+    path, device = folder / STATE_FILE, next(networks.generator.parameters()).device
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["version"] != VERSION:
+            raise ValueError(f"it has version {content['version']}, this program reads {VERSION}")
         for name, network in networks.named():
             network.load_state_dict(content["networks"][name])
         for name, network in ema.networks.named() if ema.decay else ():
             network.load_state_dict(content["ema"][name])
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(content["optimizers"][name])
-        return Position(**content["position"]), Window.from_state(content["window"])
+        return Position(**content["position"]), Window.from_state(content["window"], device)
     except Exception as error:  # torch raises many kinds for damaged files
         raise UserError(
             "run_state",
@@ -79,14 +89,28 @@ def load_state(folder: Path, networks: Networks, ema: Ema, optimizers: dict[str,
         ) from None
 
 
-def _check_finite(name: str, network: torch.nn.Module, step: int) -> None:
-    for key, value in network.state_dict().items():
-        if not value.isfinite().all():
-            raise UserError(
-                "train_weights",
-                "After step {step} the {network} has NaN or infinite weights ({key}); nothing was saved over the "
-                "last good checkpoint. Lower the learning rate, then go on with --resume.",
-                step=step,
-                network=name,
-                key=key,
-            )
+def _write(content: dict[str, object], path: Path) -> None:
+    """`torch.save`, which hides a full disk behind a RuntimeError of its own."""
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def check_finite(networks: Networks, step: int) -> None:
+    """Raise `UserError` when a weight is NaN or infinite after update number `step`."""
+    for name, network in networks.named():
+        for key, value in network.state_dict().items():
+            if not value.isfinite().all():
+                raise UserError(
+                    "train_weights",
+                    "After step {step} the {network} has NaN or infinite weights ({key}); nothing was saved over the "
+                    "last good checkpoint. Start a new run from the run's latest/ with --init-from and a lower "
+                    "--learning-rate.",
+                    step=step,
+                    network=name,
+                    key=key,
+                )

@@ -106,3 +106,15 @@ def test_no_code_in_a_state_is_run(tmp_path: Path, tiny_config: ModelConfig) -> 
     with pytest.raises(UserError):
         Parts(tiny_config).load(tmp_path / "step-1")
     assert not (tmp_path / "touched").exists()
+
+
+def test_a_full_disk_is_an_os_error(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            Parts(tiny_config).save(tmp_path / "state", Position())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
