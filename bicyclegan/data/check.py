@@ -86,12 +86,12 @@ class DataReport:
             f"decoded: {self.cache_bytes / 1e6:,.0f} MB of {self.cache_total_bytes / 1e6:,.0f} MB in {self.cache}",
         ]
         lists = {
-            "skipped": self.unreadable,
+            "skipped": [each.rstrip(".") for each in self.unreadable],
             "without their other half": self.unpaired,
             "twice": [" = ".join(pair) for pair in self.duplicates],
             "showing nothing": self.constant,
         }
-        lines += [f"{len(names):,} {what}: {_some(names)}" for what, names in lists.items() if names]
+        lines += [f"{len(names):,} {what}: {_some(names, '; ')}" for what, names in lists.items() if names]
         return lines + [f"warning: {warning}" for warning in self.warnings]
 
 
@@ -189,7 +189,7 @@ def check_enough(config: TrainConfig, train: int, validation: int, skipped: Sequ
         data=config.data,
         train=train,
         validation=validation,
-        skipped=_some(skipped) if skipped else 0,
+        skipped=_some([each.rstrip(".") for each in skipped], "; ") if skipped else 0,
     )
 
 
@@ -302,9 +302,9 @@ def _content_warnings(files: DataFiles, twins: int, leaks: int, constant: Sequen
         yield f"{len(files.others):,} file(s) are no pictures and were left out: {_some(files.others)}."
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    return between.join(names[:LISTED]) + more
 
 
 def _size(path: Path) -> int:

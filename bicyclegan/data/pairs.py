@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import torch
@@ -289,7 +290,12 @@ def _start_worker(_: int) -> None:
 
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the main process's handler: a loader ends workers by it
+    signal.signal(signal.SIGTERM, _survive_once)
+
+
+def _survive_once(number: int, frame: FrameType | None) -> None:
+    """A whole process group may get SIGTERM: its main process still needs batches, or at least no dead readers."""
+    signal.signal(number, signal.SIG_DFL)
 
 
 def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:

@@ -58,7 +58,8 @@ def test_too_few_pictures_are_refused(tiny_config, tmp_path):
     with pytest.raises(UserError, match=r"1 picture.* to train on and 1 to validate on; at least 2 and 1"):
         check(tiny_config, folder)
     (folder / "1.png").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"Skipped: 1\.png is not a picture") as caught:
+    (folder / "0.png").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"Skipped: 1\.png is not a picture.*TIFF; 0\.png is not .*TIFF\.$") as caught:
         check(tiny_config, folder)
     assert "\n" not in str(caught.value)
 

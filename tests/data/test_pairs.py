@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -364,3 +366,16 @@ def test_a_limit_is_kept(tiny_config, photos):
     assert len(data.train) == len(data.train.names) == 3
     assert not set(data.train.names) & set(data.validation.names)
     assert Image.open(photos / data.train.names[0]).size == (40, 56)
+
+
+def test_readers_survive_the_signal_that_a_whole_group_gets(tiny_config, photos):
+    data = opened(tiny_config, photos)
+    options = {"start_step": 0, "stop_step": 6}
+    expected = list(make_loader(data.train, data.train.config, num_workers=0, **options))
+    reading = iter(make_loader(data.train, data.train.config, num_workers=1, **options))
+    first = next(reading)
+    os.kill(reading._workers[0].pid, signal.SIGTERM)
+    found = [first, *reading]
+    assert all(
+        torch.equal(a, b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True)
+    )
