@@ -32,7 +32,7 @@ from bicyclegan.training.record import Recorder
 from bicyclegan.training.run_folder import RunFolder
 from bicyclegan.training.schedules import SCHEDULES, Progress
 from bicyclegan.training.start import load_start
-from bicyclegan.training.state import Position, load_state, save_state
+from bicyclegan.training.state import Position, check_finite, load_state, save_state
 from bicyclegan.training.step import StepRecord, TrainStep
 from bicyclegan.training.stop import StopRequest
 from bicyclegan.training.window import Window
@@ -40,8 +40,10 @@ from bicyclegan.training.window import Window
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-RESUMABLE = ("steps", "device", "num_workers", "record")
-"""Fields of `TrainConfig` that may change when a run goes on; all others decide what it learns."""
+RESUMABLE = ("data", "steps", "device", "num_workers", "record")
+"""Fields of `TrainConfig` that may change when a run goes on; all others decide what it learns.
+
+The data may have moved, but must be the same pictures: `fingerprint` knows."""
 Report = Callable[[str], None]
 
 
@@ -102,15 +104,11 @@ def check_config(config: TrainConfig, folder: RunFolder, resume: bool) -> None:
             raise UserError("train_missing", "--{name} is missing: name a folder.", name=name)
     if not resume:
         folder.check_new()
+        check_apart(config)
         return
-    stored = folder.load_config()
-    same = {field: getattr(config, field) for field in RESUMABLE}
-    if dataclasses.replace(stored, **same, out=config.out) != config:
-        changed = [
-            field.name
-            for field in dataclasses.fields(config)
-            if field.name not in (*RESUMABLE, "out") and getattr(stored, field.name) != getattr(config, field.name)
-        ]
+    same = {field: getattr(config, field) for field in (*RESUMABLE, "out")}
+    expected, given = (_options(each) for each in (dataclasses.replace(folder.load_config(), **same), config))
+    if changed := [name for name in given if given[name] != expected[name]]:
         raise UserError(
             "resume_changed",
             "A run goes on with the options it began with; changed: {changed}. Only {allowed} may change. For other "
@@ -119,6 +117,27 @@ def check_config(config: TrainConfig, folder: RunFolder, resume: bool) -> None:
             allowed=", ".join(RESUMABLE),
             latest=folder.latest,
         )
+
+
+def check_apart(config: TrainConfig) -> None:
+    """Raise `UserError` when the run's own pictures would lie among those that are learnt from."""
+    out = Path(config.out).resolve()
+    for data in filter(None, (config.data, config.source.val_data)):
+        if out.is_relative_to(Path(data).expanduser().resolve()):
+            raise UserError(
+                "train_out_in_data",
+                "--out {out} lies inside {data}, so that its samples would be taken for pictures to learn from: choose "
+                "a folder elsewhere.",
+                out=config.out,
+                data=data,
+            )
+
+
+def _options(config: TrainConfig) -> dict[str, object]:
+    """All fields of all groups, whose names are unique."""
+    fields = dataclasses.asdict(config)
+    groups = [fields.pop(name) for name, value in list(fields.items()) if isinstance(value, dict)]
+    return {**fields, **{name: value for group in groups for name, value in group.items()}}
 
 
 def check_disk_space(run: Run) -> None:
@@ -149,7 +168,8 @@ class Run:
             self.report(line)
         self.networks = build_networks(config)
         self.position = Position(data=fingerprint(self.data.train.names))
-        if config.init_from and not load_start(config, self.networks):
+        begins = not folder.checkpoints()  # else all weights come from there, and the old ones may be gone
+        if config.init_from and begins and not load_start(config, self.networks):
             self.position.warmup = config.optim.discriminator_warmup
         place(self.networks, self.accelerator)
         self.optimizers = make_optimizers(self.networks, config.optim)
@@ -193,12 +213,12 @@ class Run:
                 self._finish()
             self.recorder.prepare()
         except UserError as error:
-            self._fail(str(error))
+            self._fail(str(error), remedy=str(error))
             raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._fail("The disk is full.")
+            self._fail("The disk is full.", remedy="Make room, then go on with --resume.")
             raise UserError(
                 "train_disk_full",
                 "The disk is full: {path} could not be written after step {step}. The last good checkpoint is kept; "
@@ -211,6 +231,11 @@ class Run:
         self.recorder.close()
         best = self.folder.best if self.folder.best.is_dir() else self.folder.latest
         return RunResult(self.folder.root, self.position.step, reason, best)
+
+    def check(self) -> None:
+        """Raise `UserError` when a loss or a weight is not finite: such networks are neither measured nor shown."""
+        self.window.check()
+        check_finite(self.networks, self.position.step)
 
     def write(self, event: Event) -> None:
         """Append to events.jsonl, in the main process."""
@@ -292,6 +317,8 @@ class Run:
     def _finish(self) -> None:
         """What belongs to the last step, whichever it is."""
         step, done = self.position.step, self.position.step >= self.config.steps
+        if done and self.window.records:  # the steps since the last line, of a number that `log_every` does not divide
+            self._log()
         if done and self.config.record.validate_every:
             self.recorder.validate(step)
         if done and self.config.record.sample_every:
@@ -377,7 +404,7 @@ class Run:
         self.write(event)
         self.recorder.log(event)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, remedy: str) -> None:
         """Note what ended the run, if the disk still takes it."""
         step = self.position.step
         try:
@@ -388,7 +415,7 @@ class Run:
                     severity="ill",
                     evidence=message,
                     cause=message,
-                    remedy="Mend it, then go on with --resume.",
+                    remedy=remedy,
                 )
             )
             self.write(RunEnded(step=step, reason="failed", message=message))

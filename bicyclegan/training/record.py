@@ -16,7 +16,7 @@ from bicyclegan.checkpoints import save_checkpoint
 from bicyclegan.config import LATENTS_FILE, CheckpointConfig
 from bicyclegan.errors import UserError
 from bicyclegan.files import write_atomic
-from bicyclegan.metrics import rankable
+from bicyclegan.metrics import METRICS, compute_outputs, evaluate, rankable
 from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
 from bicyclegan.models import Discriminator
 from bicyclegan.prepare import PlainPairs, prepare
@@ -42,6 +42,8 @@ class Recorder:
         config = run.config
         self.pictures = load_validation_set(run.data.validation, config.record.validation_images)
         self.ranking = rankable(config.record.best_metric or DEFAULT_BEST)
+        if run.main:
+            self._check_measurable()
         self.metrics: dict[str, Any] = {}
         """Of the newest validation, for the model card."""
         self._tracking = False
@@ -62,7 +64,7 @@ class Recorder:
         run = self.run
         if not run.main:
             return
-        run.window.check()
+        run.check()
         begin = time.perf_counter()
         found = validate(run.config, run.ema.networks, run.networks, self.pictures)
         self.metrics = found.metrics
@@ -86,7 +88,7 @@ class Recorder:
         run = self.run
         if not run.main:
             return
-        run.window.check()
+        run.check()
         networks, dim = run.ema.networks, run.config.model.latent_dim
         a, b = self.pictures.a[:SHEET_ROWS], self.pictures.b[:SHEET_ROWS]
         z = draw_codes(run.config.seed, 1, SHEET_SAMPLES if dim else 1, dim).expand(len(a), -1, -1)
@@ -142,7 +144,7 @@ class Recorder:
             "options": {group: asdict(getattr(config, group)) for group in ("loss", "optim", "augment", "strokes")},
             "metrics": {"images": len(self.pictures.b), **self.metrics},
         }
-        edges = config.model.input_channels == 1
+        edges = run.data.report.sketches in ("computed", "lines")
         return CheckpointConfig(
             config.model,
             name=run.name,
@@ -156,6 +158,20 @@ class Recorder:
         if self._tracking:
             self.run.accelerator.end_training()
 
+    def _check_measurable(self) -> None:
+        """Raise `UserError`, before training, when the metric that is to rank checkpoints cannot be measured."""
+        a, b = self.pictures.a[:1], self.pictures.b[:1]
+        networks = self.run.networks
+        known = evaluate(compute_outputs(networks.generator, networks.encoder, a, b, samples=2))
+        if self.ranking.name not in known:
+            raise UserError(
+                "best_metric",
+                "Checkpoints are to be ranked by {name}, which cannot be measured here; there is {known}. "
+                "Choose another --best-metric.",
+                name=self.ranking.name,
+                known=", ".join(name for name in known if METRICS[name].better),
+            )
+
     def _write_latents(self, step: int, found: Validation) -> None:
         run, path = self.run, self.run.folder.latents(step)
         mu, logvar = found.outputs.mu.numpy(), found.outputs.logvar.numpy()
@@ -167,16 +183,7 @@ class Recorder:
         run.write(LatentsWritten(step=step, path=run.folder.relative(path), picture=run.folder.relative(picture)))
 
     def _keep_best(self, step: int, found: Validation) -> None:
-        run, value = self.run, found.metrics.get(self.ranking.name)
-        if value is None:
-            raise UserError(
-                "best_metric",
-                "Checkpoints are to be ranked by {name}, which cannot be measured here; there is {known}. "
-                "Choose another --best-metric.",
-                name=self.ranking.name,
-                known=", ".join(found.metrics),
-            )
-        before = run.position.best
+        run, value, before = self.run, found.metrics[self.ranking.name], self.run.position.best
         better = before is None or (value < before if self.ranking.better == "lower" else value > before)
         if better:
             run.position.best = float(value)
@@ -199,8 +206,13 @@ class Recorder:
         if self._tracking or self.run.config.record.log_with == "none":
             return
         self._tracking = True
-        purge = {"tensorboard": {"purge_step": self.run.position.step}}  # a resumed run writes later steps again
-        self.run.accelerator.init_trackers("tensorboard", init_kwargs=purge)
+        run = self.run
+        options = {
+            "tensorboard": {"purge_step": run.position.step},  # a resumed run writes later steps again
+            "wandb": {"name": run.name, "dir": str(run.folder.root)},
+        }
+        project = "tensorboard" if run.config.record.log_with == "tensorboard" else "bicyclegan"
+        run.accelerator.init_trackers(project, init_kwargs=options)
 
 
 def _flat(event: StepLogged, *groups: str) -> dict[str, float]:

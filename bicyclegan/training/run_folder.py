@@ -24,6 +24,10 @@ from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.events import EventLog
 
 STEP_FOLDER = re.compile(r"step-(\d+)")
+TEMPORARY = re.compile(r"\.(config\.json|events\.jsonl|latents\.npz|thumbs\.webp|latest|best|step-\d+(\.\w+)?)\.\w+")
+"""Names of what `files` writes before it takes its place, and of states on their way out."""
+_held: set[int] = set()
+"""Descriptors of the locks of this process."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,8 @@ class RunFolder:
         """Clear up after a process that was killed while it wrote. Only for the one that holds `lock`."""
         for folder in (self.latest, self.best, *(path for _, path in self.checkpoints())):
             recover_folder(folder)
-        for place in ("checkpoints", "samples", "latents", "."):
-            for path in (self.root / place).glob(".*.*"):  # hidden, with a random ending: temporary
+        for place in ("checkpoints", "samples", "latents", "latest", "best", "."):
+            for path in filter(lambda each: TEMPORARY.fullmatch(each.name), (self.root / place).glob(".*.*")):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def prune(self, keep: int) -> None:
@@ -144,10 +148,22 @@ class RunFolder:
             raise UserError(
                 "run_locked", "Another process is training {folder} right now. Stop that one first.", folder=self.root
             ) from None
+        _held.add(descriptor)
         try:
             yield
         finally:
+            _held.discard(descriptor)
             os.close(descriptor)
 
     def _foreign(self) -> bool:
         return any(path.name != ".lock" for path in self.root.iterdir())
+
+
+def _leave_locks() -> None:
+    """In a process made by fork: readers of pictures may outlive a killed run and must not hold it."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks)

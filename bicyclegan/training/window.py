@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bicyclegan.errors import UserError
 from bicyclegan.losses import kl_per_dim
-from bicyclegan.training.step import StepRecord, check_inputs
+from bicyclegan.training.step import RANGE_TOLERANCE, StepRecord, check_inputs
 
 
 @dataclass
@@ -41,25 +41,37 @@ class Window:
         return {"steps": self.steps, "records": [vars(record) for record in self.records]}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Window:
-        """The inverse of `state`."""
-        records = [StepRecord(**fields) for fields in state["records"]]
+    def from_state(cls, state: dict[str, Any], device: torch.device) -> Window:
+        """The inverse of `state`, on the device on which the next steps will be."""
+        records = [
+            StepRecord(**{name: _moved(value, device) for name, value in fields.items()}) for fields in state["records"]
+        ]
         return cls(records, list(state["steps"]), checked=len(records))
 
     def check(self) -> None:
         """Raise `UserError` for the first step whose losses are not finite or whose pictures left [-1, 1]."""
-        for step, record in list(zip(self.steps, self.records, strict=True))[self.checked :]:
+        new = self.records[self.checked :]
+        if not new or self._fine(new):
+            self.checked = len(self.records)
+            return
+        for step, record in zip(self.steps[self.checked :], new, strict=True):
             bad = [name for name, loss in record.losses.items() if not torch.isfinite(loss)]
             if bad:
                 raise UserError(
                     "train_nan",
-                    "Step {step}: the loss {names} is NaN or infinite, first seen there. Training stopped; the last "
-                    "good checkpoint is kept. Lower the learning rate or the weight of that loss.",
+                    "Step {step}: the loss {names} is NaN or infinite, first seen there. Training stopped, and "
+                    "nothing was saved over the last good checkpoint. Start a new run from the run's latest/ with "
+                    "--init-from and a lower --learning-rate or weight of that loss.",
                     step=step,
                     names=", ".join(bad),
                 )
             check_inputs(record.inputs)
-        self.checked = len(self.records)
+
+    def _fine(self, records: list[StepRecord]) -> bool:
+        """Whether nothing is wrong with any of them, asked of the device once."""
+        losses = torch.stack([loss for record in records for loss in record.losses.values()])
+        inputs = torch.stack([value for record in records for value in record.inputs.values()])
+        return bool((losses.isfinite().all() & (inputs.abs() <= 1 + RANGE_TOLERANCE).all()).item())
 
     def mean(self, group: str) -> dict[str, float]:
         """Mean over the steps of each number in `losses` or `scores`."""
@@ -96,3 +108,9 @@ class Window:
             "gradient_norms": {name: float(norm) for name, norm in norms.items()},
             "gradient_shares": {name: float(norm) / total if total else 0.0 for name, norm in shares.items()},
         }
+
+
+def _moved(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:
+    if isinstance(value, dict):
+        return {name: tensor.to(device) for name, tensor in value.items()}
+    return None if value is None else value.to(device)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from bicyclegan import Pipeline
 from bicyclegan.checkpoints import load_config, load_discriminators
-from bicyclegan.config import LATENTS_FILE, THUMBS_FILE
+from bicyclegan.config import LATENTS_FILE, THUMBS_FILE, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.training import loop
 from bicyclegan.training.config import LossConfig, OptimConfig, TrainConfig
@@ -34,7 +35,7 @@ from bicyclegan.training.loop import train
 from bicyclegan.training.objectives import OBJECTIVES
 from bicyclegan.training.presets import model_for_objective
 from bicyclegan.training.run_folder import RunFolder
-from bicyclegan.training.step import TrainStep
+from bicyclegan.training.step import StepRecord, TrainStep
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -110,6 +111,21 @@ def test_events_tell_the_run(finished: TrainConfig) -> None:
     assert (3, "best") in roles, "the first is the best so far"
     [end] = events(finished, RunEnded)
     assert (end.step, end.reason) == (6, "completed")
+
+
+def test_the_last_steps_are_logged_whatever_their_number(run_config: MakeConfig) -> None:
+    config = run_config(steps=5)
+    train(config, report=quiet)
+    assert [event.step for event in events(config, StepLogged)] == [2, 4, 5]
+
+
+def test_data_may_move_between_stop_and_resume(run_config: MakeConfig, photos: Path, tmp_path: Path) -> None:
+    import shutil
+
+    config = run_config(data=str(shutil.copytree(photos, tmp_path / "here")))
+    train(config, report=quiet)
+    moved = (tmp_path / "here").rename(tmp_path / "there")
+    assert train(replace(config, data=str(moved), steps=7), resume=True, report=quiet).step == 7
 
 
 def test_the_learning_rate_follows_the_schedule(run_config: MakeConfig) -> None:
@@ -257,11 +273,11 @@ def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monke
 def test_a_full_disk_ends_the_run_in_order(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     save = torch.save
 
-    def full(content: object, path: Path) -> None:
+    def full(content: object, file: BinaryIO) -> None:
         if content["position"]["step"] == 6:
-            Path(path).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        save(content, path)
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", file.name)
+        save(content, file)
 
     monkeypatch.setattr(torch, "save", full)
     config = run_config()
@@ -329,7 +345,7 @@ def test_a_second_run_in_the_same_folder_is_refused(finished: TrainConfig) -> No
 
 
 def test_resuming_with_other_options_is_refused(finished: TrainConfig) -> None:
-    with pytest.raises(UserError, match="changed: seed, loss"):
+    with pytest.raises(UserError, match="changed: seed, lambda_kl"):
         train(replace(finished, seed=3, loss=LossConfig(lambda_kl=1)), resume=True, report=quiet)
 
 
@@ -387,3 +403,54 @@ def test_the_dry_run_writes_nothing_and_tells_the_cost(run_config: MakeConfig) -
     assert plan.seconds == pytest.approx(plan.seconds_per_step * 1000)
     assert plan.loader_images_per_second > 0
     assert len(plan.lines()) == 6
+
+
+def test_going_on_needs_no_checkpoint_to_start_from(
+    run_config: MakeConfig, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    start = shutil.copytree(tiny_checkpoint, tmp_path / "start")
+    config = run_config(init_from=str(start), steps=3)
+    train(config, report=quiet)
+    shutil.rmtree(start)
+    assert train(replace(config, steps=4), resume=True, report=quiet).step == 4
+
+
+@pytest.mark.parametrize("place", ["run", "deep/er/run"])
+def test_a_run_among_its_own_pictures_is_refused(run_config: MakeConfig, photos: Path, place: str) -> None:
+    with pytest.raises(UserError, match="lies inside"):
+        train(run_config(out=str(photos / place)), report=quiet)
+    assert sorted(path.name for path in photos.iterdir()) == ["train", "val"]
+
+
+def test_a_ranking_that_cannot_be_measured_is_refused_at_once(run_config: MakeConfig, tiny_config: ModelConfig) -> None:
+    model, loss = replace(tiny_config, encoder="none"), LossConfig("pix2pix+noise")
+    config = run_config(model=model, loss=loss, record={"best_metric": "latent_l1"})
+    with pytest.raises(UserError, match=r"latent_l1.*there is .*reconstruction_l1"):
+        train(config, report=quiet)
+    assert not Path(config.out).exists()
+
+
+def test_broken_weights_are_never_the_best(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = TrainStep.__call__
+
+    def poisoned(self: TrainStep, *args: object, **options: object) -> StepRecord:
+        record = step(self, *args, **options)  # its losses are those of the weights before
+        with torch.no_grad():
+            next(self.networks.discriminator.parameters()).fill_(float("inf"))
+        return record
+
+    monkeypatch.setattr(TrainStep, "__call__", poisoned)
+    config = run_config(record={"validate_every": 1, "sample_every": 1})
+    with pytest.raises(UserError, match="After step 1 the discriminator has NaN or infinite weights"):
+        train(config, report=quiet)
+    folder = RunFolder(Path(config.out))
+    assert not folder.best.exists() and not folder.latest.exists()
+    assert "--init-from" in events(config, Finding)[0].remedy
+
+
+def test_a_model_of_edges_in_three_channels_keeps_their_style(run_config: MakeConfig, tiny_config: ModelConfig) -> None:
+    config = run_config(model=replace(tiny_config, input_channels=3), steps=2)
+    train(config, report=quiet)
+    assert load_config(RunFolder(Path(config.out)).latest).edge_style == config.edge_style

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,8 @@ def test_what_a_killed_process_left_is_cleared_up(folder: RunFolder) -> None:
     (folder.root / "samples").mkdir()
     (folder.root / "samples" / ".step-0000007.webp.c3").touch()
     (folder.root / ".config.json.d4").touch()
+    folder.best.mkdir()
+    (folder.best / ".latents.npz.e5").touch()
     folder.checkpoint(5).mkdir()
     (folder.checkpoint(5) / "state.pt").touch()
     folder.recover()
@@ -128,3 +132,26 @@ def test_one_process_at_a_time_and_a_dead_one_holds_nothing(folder: RunFolder) -
 def test_paths_in_events_are_relative(folder: RunFolder) -> None:
     assert folder.relative(folder.samples(12)) == "samples/step-0000012.webp"
     assert folder.relative(folder.latents(12)) == "latents/step-0000012.npz"
+
+
+def test_what_is_not_ours_is_left(folder: RunFolder) -> None:
+    folder.save_config(TrainConfig())
+    for name in (".notes.txt", ".latest.mine.txt", ".config.yaml.bak"):
+        (folder.root / name).touch()
+    folder.recover()
+    assert len(list(folder.root.glob(".*.*"))) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_reader_that_outlives_its_run_does_not_hold_it(folder: RunFolder) -> None:
+    context = multiprocessing.get_context("fork")
+    with folder.lock():
+        reader = context.Process(target=time.sleep, args=(60,))
+        reader.start()
+        time.sleep(0.5)  # it leaves the lock right after the fork
+    try:
+        with folder.lock():
+            assert reader.is_alive()
+    finally:
+        reader.kill()
+        reader.join()

@@ -92,9 +92,18 @@ def test_a_window_survives_a_checkpoint(tmp_path) -> None:
     window = Window()
     window.add(1, record(l1=0.2, mu=[[1.0]]), 1, 0)
     torch.save(window.state(), tmp_path / "window.pt")
-    again = Window.from_state(torch.load(tmp_path / "window.pt", weights_only=True))
+    again = Window.from_state(torch.load(tmp_path / "window.pt", weights_only=True), torch.device("cpu"))
     for both in (window, again):
         both.add(2, record(l1=0.4, mu=[[2.0]]), 1, 0)
     assert again.mean("losses") == window.mean("losses")
     assert again.codes() == window.codes()
     assert again.timed == 1, "time before the break does not count"
+
+
+def test_a_window_goes_on_where_the_next_steps_are(tmp_path) -> None:
+    window = Window()
+    window.add(1, record(mu=[[1.0]]), 1, 0)
+    again = Window.from_state(window.state(), torch.device("meta"))
+    [moved] = again.records
+    tensors = [*moved.losses.values(), *moved.scores.values(), *moved.inputs.values(), moved.mu, moved.logvar]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
