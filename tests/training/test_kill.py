@@ -45,7 +45,7 @@ def test_kill_at_random_moments(
     run_config: Callable[..., TrainConfig], tmp_path: Path, processes: multiprocessing.context.BaseContext
 ) -> None:
     record = {"checkpoint_every": EVERY, "log_every": 1, "measure_every": 5, "validate_every": 11, "sample_every": 13}
-    whole = run_config(out=str(tmp_path / "whole"), record=record, steps=120)
+    whole = run_config(out=str(tmp_path / "whole"), record=record, steps=160)
     _run(processes, whole, resume=False)
 
     broken = replace(whole, out=str(tmp_path / "broken"))
@@ -54,9 +54,12 @@ def test_kill_at_random_moments(
     for kill in range(KILLS):
         before, begin = _last_step(folder), time.time()
         process = _start(processes, broken, resume=folder.config_file.exists())
-        if kill % 4:  # one in four dies while it starts
+        if kill % 4:
             _wait_for_start(folder, begin)
-        time.sleep(moments.uniform(0, 1.2))
+            _wait_for_step(folder, _last_step(folder) + moments.randint(0, 5))
+            time.sleep(moments.uniform(0, 0.05))
+        else:  # one in four dies while it starts
+            time.sleep(moments.uniform(0, 0.5))
         assert process.is_alive(), f"the run ended after {kill} kills: too few steps for this test"
         process.kill()
         process.join()
@@ -96,6 +99,13 @@ def _wait_for_start(folder: RunFolder, since: float) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("the run did not start")
+
+
+def _wait_for_step(folder: RunFolder, step: int) -> None:
+    """Until the run says that it made so many steps."""
+    end = time.monotonic() + 60
+    while _last_step(folder) < step and time.monotonic() < end:
+        time.sleep(0.002)
 
 
 def _last_step(folder: RunFolder) -> int:
