@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from bicyclegan import __version__, images
-from bicyclegan.data import Data, make_loader, open_data
+from bicyclegan.data import Data, PairDataset, make_loader, open_data
 from bicyclegan.errors import UserError
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import average_gradients, make_accelerator, memory_mb, place
@@ -45,6 +45,14 @@ RESUMABLE = ("data", "steps", "device", "num_workers", "record")
 
 The data may have moved, but must be the same pictures: `fingerprint` knows."""
 Report = Callable[[str], None]
+START_LOWER = "Start a new run from this one's latest/ with --init-from and a lower --learning-rate."
+REMEDIES = {
+    "train_nan": START_LOWER,
+    "train_weights": START_LOWER,
+    "train_range": "Convert pictures with bicyclegan.images.to_float, then go on with --resume.",
+    "train_disk_full": "Make room, then go on with --resume.",
+}
+"""What helps against the errors that end a run, by their codes."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ class Run:
         for line in self.data.report.lines():
             self.report(line)
         self.networks = build_networks(config)
-        self.position = Position(data=fingerprint(self.data.train.names))
+        self.position = Position(data=fingerprint(self.data.train))
         begins = not folder.checkpoints()  # else all weights come from there, and the old ones may be gone
         if config.init_from and begins and not load_start(config, self.networks):
             self.position.warmup = config.optim.discriminator_warmup
@@ -213,12 +221,12 @@ class Run:
                 self._finish()
             self.recorder.prepare()
         except UserError as error:
-            self._fail(str(error), remedy=str(error))
+            self._fail(error.code, str(error))
             raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._fail("The disk is full.", remedy="Make room, then go on with --resume.")
+            self._fail("train_disk_full", "The disk is full.")
             raise UserError(
                 "train_disk_full",
                 "The disk is full: {path} could not be written after step {step}. The last good checkpoint is kept; "
@@ -353,6 +361,7 @@ class Run:
             )
         self.position, self.window = position, window
         self.folder.events.rewind(position.step)
+        self.recorder.recall()
         if not self.folder.latest.exists():
             self.recorder.export(self.folder.latest, "latest")
 
@@ -404,20 +413,12 @@ class Run:
         self.write(event)
         self.recorder.log(event)
 
-    def _fail(self, message: str, remedy: str) -> None:
-        """Note what ended the run, if the disk still takes it."""
+    def _fail(self, name: str, message: str) -> None:
+        """Note what ended the run, if the disk still takes it. Which cause lies behind it is not known here."""
         step = self.position.step
         try:
-            self.write(
-                Finding(
-                    step=step,
-                    name="run_failed",
-                    severity="ill",
-                    evidence=message,
-                    cause=message,
-                    remedy=remedy,
-                )
-            )
+            remedy = REMEDIES.get(name, "")
+            self.write(Finding(step=step, name=name, severity="ill", evidence=message, remedy=remedy))
             self.write(RunEnded(step=step, reason="failed", message=message))
         except OSError:
             self.report(f"Nothing more could be written to {self.folder.events_file}.")
@@ -430,9 +431,11 @@ class Run:
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
 
 
-def fingerprint(names: tuple[str, ...]) -> str:
-    """Stands for the training pictures and their order."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+def fingerprint(pictures: PairDataset) -> str:
+    """Stands for the training pictures, by their names, order and looks (thumbnails), wherever they lie."""
+    digest = hashlib.sha256("\n".join(pictures.names).encode())
+    digest.update(pictures.pictures.thumbs.tobytes())
+    return digest.hexdigest()
 
 
 def _silence(line: str) -> None:

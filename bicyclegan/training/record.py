@@ -21,7 +21,14 @@ from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
 from bicyclegan.models import Discriminator
 from bicyclegan.prepare import PlainPairs, prepare
 from bicyclegan.training.card import model_card
-from bicyclegan.training.events import CheckpointWritten, LatentsWritten, SamplesWritten, StepLogged, Validated
+from bicyclegan.training.events import (
+    CheckpointWritten,
+    LatentsWritten,
+    SamplesWritten,
+    StepLogged,
+    Validated,
+    read_events,
+)
 from bicyclegan.training.sheets import latent_picture, sample_sheet
 from bicyclegan.training.validation import Validation, load_validation_set, validate
 
@@ -47,6 +54,12 @@ class Recorder:
         self.metrics: dict[str, Any] = {}
         """Of the newest validation, for the model card."""
         self._tracking = False
+
+    def recall(self) -> None:
+        """Take up the metrics of the newest validation that the run's events tell of."""
+        for event in read_events(self.run.folder.events_file):
+            if isinstance(event, Validated):
+                self.metrics = event.metrics
 
     def log(self, event: StepLogged) -> None:
         """Send one line of numbers to the trackers and, now and then, to people."""

@@ -262,7 +262,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monke
     folder = RunFolder(Path(config.out))
     assert [step for step, _ in folder.checkpoints()] == [3], "the last good one"
     [finding] = events(config, Finding)
-    assert finding.severity == "ill" and "kl" in finding.evidence
+    assert (finding.name, finding.severity) == ("train_nan", "ill") and "kl" in finding.evidence
     assert events(config, RunEnded)[0].reason == "failed"
     assert load_config(folder.latest).training["steps"] == 3
 
@@ -374,6 +374,29 @@ def test_resuming_with_other_pictures_is_refused(run_config: MakeConfig, photos:
     next((copy / "train").iterdir()).unlink()
     with pytest.raises(UserError, match="not those the run began with"):
         train(replace(config, steps=9), resume=True, report=quiet)
+
+
+def test_resuming_with_other_pictures_of_the_same_names_is_refused(
+    run_config: MakeConfig, photos: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = shutil.copytree(photos, tmp_path / "copy")
+    config = run_config(data=str(copy))
+    train(config, report=quiet)
+    changed = next((copy / "train").iterdir())
+    Image.open(changed).transpose(Image.Transpose.ROTATE_90).save(changed)
+    with pytest.raises(UserError, match="not those the run began with"):
+        train(replace(config, steps=9), resume=True, report=quiet)
+
+
+def test_a_resumed_run_remembers_its_last_validation(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = run_config(steps=9)
+    for stop_at in (4, 5):  # the second time no validation lies between
+        with monkeypatch.context() as patch:
+            patch.setattr(loop.Run, "_should_stop", lambda self, stop, at=stop_at: self.position.step == at)
+            train(config, resume=stop_at == 5, report=quiet)
+        assert "reconstruction_l1" in load_config(Path(config.out) / "latest").training["metrics"]
 
 
 def test_resuming_nothing_is_refused(run_config: MakeConfig) -> None:
