@@ -24,7 +24,7 @@ DISCRIMINATORS_FILE = "discriminators.safetensors"
 OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, DISCRIMINATORS_FILE)
 """Names of the files in a checkpoint folder; weights and config must be there."""
 
-Inject = Literal["all", "input"]
+Inject = Literal["all", "input", "adain"]
 Upsample = Literal["transposed", "bilinear"]
 Norm = Literal["instance", "batch", "none"]
 Activation = Literal["relu", "leaky_relu", "elu"]
@@ -52,7 +52,8 @@ class ModelConfig:
     depth: int = 8
     """How often the U-Net halves the picture; sizes must be multiples of 2**depth."""
     inject: Inject = "all"
-    """Where z enters: beside the picture at every down block, or only at the input (`where_add`)."""
+    """Where z enters. all, input: on planes beside the picture at every down block, or only at the input (`where_add`).
+    adain: as scale and shift of what every up block paints; heard sooner, and what a sketch costs is paid once."""
     upsample: Upsample = "bilinear"
     """Up blocks: bilinear + 3x3 convolution (no checkerboard), or a 4x4 transposed convolution (`basic`)."""
     norm: Norm = "instance"

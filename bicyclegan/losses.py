@@ -78,10 +78,19 @@ def kl_per_dim(mu: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * (1 + logvar - mu.pow(2) - logvar.exp())
 
 
-def kl_loss(mu: Tensor, logvar: Tensor, reduction: Reduction = "sample") -> Tensor:
-    """Sum over dims, mean over samples (equation 4 of the paper); `official` sums over samples too: a scalar."""
-    kl = kl_per_dim(mu, logvar).sum()
-    return kl if reduction == "official" else kl / len(mu)
+def kl_loss(mu: Tensor, logvar: Tensor, reduction: Reduction = "sample", free_bits: float = 0.0) -> Tensor:
+    """Sum over dims, mean over samples (equation 4 of the paper); `official` sums over samples too: a scalar.
+
+    Args:
+        mu, logvar: (N, D).
+        reduction: see `Reduction`.
+        free_bits: nats that each dim may tell for nothing: below, its KL counts as this much and pulls no more
+            (Kingma et al. 2016, equation 15).
+    """
+    kl = kl_per_dim(mu, logvar)
+    if free_bits:
+        kl = kl.mean(dim=0, keepdim=True).clamp(min=free_bits).expand_as(kl)
+    return kl.sum() if reduction == "official" else kl.sum() / len(mu)
 
 
 def pixel_l1(fake: Tensor, real: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class PreparedSketch:
     """The document; a picture that was given becomes its raster layer."""
     raster: np.ndarray
     """(image_size, image_size) uint8, 0 = line, 255 = paper; or (image_size, image_size, 3). Read-only."""
-    features: Tensor
+    features: tuple[Tensor, ...]
     """What the generator starts from, on the pipeline's device."""
 
     def render(self, z: np.ndarray) -> Output:
@@ -164,7 +164,7 @@ class Pipeline:
         x = images.to_float(raster).to(self.device)
         if x.shape[1] == 1:  # official models of grey edges may take them in three equal channels
             x = x.expand(-1, self.config.model.input_channels, -1, -1)
-        features = self._fast.prepare(x) if self._fast else x
+        features = self._fast.prepare(x) if self._fast else (x,)
         return PreparedSketch(self, document, raster, features)
 
     @torch.inference_mode()
@@ -231,7 +231,7 @@ class Pipeline:
         return sketch, raster
 
     @torch.inference_mode()
-    def _paint(self, features: Tensor, z: np.ndarray) -> list[Image.Image]:
+    def _paint(self, features: tuple[Tensor, ...], z: np.ndarray) -> list[Image.Image]:
         codes = torch.from_numpy(z).to(self.device)
         chunk = chunk_size(self.config.model, self.device)
         pictures: list[Image.Image] = []
@@ -239,10 +239,10 @@ class Pipeline:
             pictures += images.to_pil(self._forward(features, codes[start : start + chunk]))
         return pictures
 
-    def _forward(self, features: Tensor, codes: Tensor) -> Tensor:
+    def _forward(self, features: tuple[Tensor, ...], codes: Tensor) -> Tensor:
         if self._fast:
             return self._fast(features, codes)
-        x = features.expand(len(codes), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = features[0].expand(len(codes), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         bf16 = self.precision == "bf16"
         with _exact_float32(self.device), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return self.generator(x, codes).float()

@@ -113,6 +113,19 @@ def test_kl_does_not_know_the_batch_size_but_officially_does() -> None:
     torch.testing.assert_close(thrice, 3 * once)
 
 
+def test_free_bits_tax_only_dims_that_tell_more() -> None:
+    mu = torch.tensor([[0.1, 2.0], [-0.1, -2.0]], requires_grad=True)
+    logvar = torch.zeros(2, 2)
+    silent, loud = losses.kl_per_dim(mu, logvar).mean(dim=0).tolist()
+    assert silent < 0.5 < loud
+    kl = losses.kl_loss(mu, logvar, free_bits=0.5)
+    assert kl.item() == pytest.approx(0.5 + loud)
+    kl.backward()
+    assert mu.grad[:, 0].abs().max() == 0
+    torch.testing.assert_close(mu.grad[:, 1], mu.detach()[:, 1] / 2)
+    assert losses.kl_loss(mu, logvar, "official", free_bits=0.5).item() == pytest.approx(2 * kl.item())
+
+
 # Pixels and codes
 
 

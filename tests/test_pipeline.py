@@ -177,7 +177,7 @@ def test_a_prepared_sketch_cannot_be_changed(pipe: Pipeline, shoe: Sketch) -> No
     with pytest.raises(ValueError, match="read-only"):
         prepared.raster[0, 0] = 0
     with pytest.raises(RuntimeError, match="nference"):
-        prepared.features.zero_()
+        prepared.features[0].zero_()
 
 
 def test_many_people_share_one_pipeline(shipped: Pipeline, shoe: Sketch) -> None:

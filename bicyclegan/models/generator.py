@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
-from bicyclegan.models.layers import append_code, make_activation, make_norm, make_upsample
+from bicyclegan.models.layers import Modulation, append_code, make_activation, make_norm, make_upsample
 
 MAX_WIDTH = 8
 """Channels grow by 2 a level, up to this many times `base_channels`."""
@@ -28,24 +28,35 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Activation, upsampling by 2, norm, dropout: (N, C, H, W) -> (N, C', 2H, 2W)."""
+    """Activation, upsampling by 2, norm, modulation by z, dropout: (N, C, H, W) -> (N, C', 2H, 2W)."""
 
-    def __init__(self, upsample: nn.Sequential, *, activation: nn.Module, norm: nn.Module, dropout: float):
+    def __init__(
+        self,
+        upsample: nn.Sequential,
+        *,
+        activation: nn.Module,
+        norm: nn.Module,
+        dropout: float,
+        modulation: Modulation | None = None,
+    ):
         super().__init__()
         self.activation = activation
         self.upsample = upsample
         self.norm = norm
+        self.modulation = modulation
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.norm(self.upsample(self.activation(x))))
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        x = self.norm(self.upsample(self.activation(x)))
+        return self.dropout(x if self.modulation is None else self.modulation(x, z))
 
 
 class Generator(nn.Module):
     """U-Net with `depth` down and up blocks and a skip at every level.
 
     z is written on constant planes beside the input of every down block (`inject="all"`) or of the first
-    one (`"input"`). With `latent_dim=0` this is the generator of pix2pix.
+    one (`"input"`), or it scales and shifts the features of every up block but the last (`"adain"`). With
+    `latent_dim=0` this is the generator of pix2pix.
     """
 
     def __init__(self, config: ModelConfig):
@@ -56,8 +67,14 @@ class Generator(nn.Module):
         self.up = nn.ModuleList(self._up_block(level, widths) for level in range(config.depth))
 
     def injects(self, level: int) -> bool:
-        """Whether z enters at this level."""
-        return self.config.latent_dim > 0 and (level == 0 or self.config.inject == "all")
+        """Whether z enters the down block of this level."""
+        wanted = self.config.inject == "all" or (self.config.inject == "input" and level == 0)
+        return self.config.latent_dim > 0 and wanted
+
+    @property
+    def modulated(self) -> bool:
+        """Whether z enters the up blocks."""
+        return self.config.latent_dim > 0 and self.config.inject == "adain"
 
     def _down_block(self, level: int, widths: list[int]) -> DownBlock:
         config = self.config
@@ -79,6 +96,7 @@ class Generator(nn.Module):
             activation=make_activation(config.activation),
             norm=make_norm("none" if level == 0 else config.norm, out_channels),
             dropout=config.dropout if 4 <= level < config.depth - 1 else 0.0,
+            modulation=Modulation(config.latent_dim, out_channels) if self.modulated and level > 0 else None,
         )
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
@@ -96,13 +114,13 @@ class Generator(nn.Module):
         for level, block in enumerate(self.down):
             x = block(append_code(x, z) if self.injects(level) else x)
             skips.append(x)
-        return self.decode(skips)
+        return self.decode(skips, z)
 
-    def decode(self, skips: list[Tensor]) -> Tensor:
-        """Up path: outputs of all down blocks, outermost first -> photos."""
+    def decode(self, skips: list[Tensor], z: Tensor | None = None) -> Tensor:
+        """Up path: outputs of all down blocks, outermost first, and codes where they enter here -> photos."""
         x = skips[-1]
         for level in reversed(range(len(self.up))):
-            x = self.up[level](x)
+            x = self.up[level](x, z)
             if level > 0:
                 x = torch.cat([x, self._skip(skips[level - 1])], dim=1)
         return F.tanh(x)
@@ -110,7 +128,7 @@ class Generator(nn.Module):
     def _skip(self, x: Tensor) -> Tensor:
         # Official quirk: without z beside it, the next block's in-place leaky ReLU reaches the skip too.
         # It only matters for activations other than ReLU.
-        return x if self.injects(1) else F.leaky_relu(x, 0.2)
+        return x if self.injects(1) or self.modulated else F.leaky_relu(x, 0.2)
 
 
 def level_widths(config: ModelConfig) -> list[int]:

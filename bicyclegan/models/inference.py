@@ -9,7 +9,8 @@ Three identities, exact up to rounding (measured: up to 2e-5 in a picture that s
    operators on unit vectors, so the reflected border is right by construction.
 2. A code z lies on constant planes, so its share of a convolution is a per-sample bias: one value a
    channel, except where the kernel reaches over the zero-padded border, hence 3x3 values.
-3. Until z joins, all samples are equal: the sketch's own share of the first convolution is computed once.
+3. Until z joins, all samples are equal: the sketch's own share of the first convolution is computed once, and
+   with `inject="adain"` the whole down path and what its skips add to the up path.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class FastGenerator(nn.Module):
         super().__init__()
         self.config = generator.config
         self.injects = generator.injects
+        self.modulated = generator.modulated
         self.skip = generator._skip
         self.down = nn.ModuleList(
             _FastDown(block, self.config.latent_dim if self.injects(level) else 0)
@@ -38,23 +40,36 @@ class FastGenerator(nn.Module):
         self.up = nn.ModuleList(_FastUp(block) for block in generator.up)
         self.eval().requires_grad_(False)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        """The sketch's share of the first convolution: (1, input_channels, H, W) -> (1, base_channels, H/2, W/2)."""
-        check_inputs(self.config, x, x.new_zeros(x.shape[0], self.config.latent_dim))
-        return self.down[0].conv_x(x)
+    def prepare(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What all samples of a sketch share, of (N, input_channels, H, W): what goes into the first skips.
 
-    def forward(self, prepared: Tensor, z: Tensor) -> Tensor:
-        """Paint `prepared` once for each code: (1, base_channels, H/2, W/2), (N, latent_dim) -> (N, 3, H, W)."""
-        skips = [self.down[0].add_code(prepared.expand(len(z), -1, -1, -1).clone(), z)]
+        One tensor (N, base_channels, H/2, W/2), or all skips where z enters behind them.
+        """
+        check_inputs(self.config, x, x.new_zeros(x.shape[0], self.config.latent_dim))
+        first = self.down[0].conv_x(x)
+        return tuple(self._skips(first, None)) if self.modulated else (first,)
+
+    def forward(self, prepared: tuple[Tensor, ...], z: Tensor) -> Tensor:
+        """Paint what `prepare` returned: one sketch in N styles, or N sketches in a style each; (N, latent_dim) ->
+        (N, 3, H, W)."""
+        skips = prepared
+        if not self.modulated:
+            first = prepared[0].expand(len(z), -1, -1, -1).clone()
+            skips = self._skips(self.down[0].add_code(first, z), z)
+        parts = [skips[-1]]
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](parts, z)
+            parts = [x, self.skip(skips[level - 1])]
+        return F.tanh(x)
+
+    def _skips(self, first: Tensor, z: Tensor | None) -> list[Tensor]:
+        """Outputs of all down blocks, outermost first."""
+        skips = [first]
         for level, block in enumerate(self.down[1:], start=1):
             x = block.conv_x(F.leaky_relu(skips[-1], 0.2))
             # Planes of z pass the block's activation like all of its input.
             skips.append(block.norm(block.add_code(x, F.leaky_relu(z, 0.2)) if self.injects(level) else x))
-        parts = [skips[-1]]
-        for level in reversed(range(len(self.up))):
-            x = self.up[level](parts)
-            parts = [x, self.skip(skips[level - 1])]
-        return F.tanh(x)
+        return skips
 
 
 class _FastDown(nn.Module):
@@ -104,6 +119,7 @@ class _FastUp(nn.Module):
         super().__init__()
         self.activation = deepcopy(block.activation)
         self.norm = deepcopy(block.norm)
+        self.modulation = deepcopy(block.modulation)
         self.bilinear = isinstance(block.upsample[0], nn.Upsample)
         self.upsample = None if self.bilinear else deepcopy(block.upsample)
         self._operators: dict[int, Tensor] = {}
@@ -114,12 +130,17 @@ class _FastUp(nn.Module):
             self.register_buffer("taps", taps.reshape(9 * out_channels, in_channels).clone())
             self.register_buffer("bias", conv.bias.detach().clone())
 
-    def forward(self, parts: list[Tensor]) -> Tensor:
-        """Parts of the input along its channels, never joined: (N, C_i, h, w)... -> (N, C', 2h, 2w)."""
+    def forward(self, parts: list[Tensor], z: Tensor) -> Tensor:
+        """Parts of the input along its channels, never joined: (N, C_i, h, w)... -> (N, C', 2h, 2w).
+
+        A part of one sample is the same for all of them.
+        """
         parts = [self.activation(part) for part in parts]
-        if not self.bilinear:
-            return self.norm(self.upsample(torch.cat(parts, dim=1)))
-        return self.norm(self._spread(self._mix(parts), *parts[0].shape[2:]))
+        if self.bilinear:
+            x = self.norm(self._spread(self._mix(parts), *parts[0].shape[2:]))
+        else:
+            x = self.norm(self.upsample(_join(parts)))
+        return x if self.modulation is None else self.modulation(x, z)
 
     def _mix(self, parts: list[Tensor]) -> Tensor:
         """All nine taps at the small size: (N, 9 C', h w)."""
@@ -128,7 +149,7 @@ class _FastUp(nn.Module):
         for part in parts:
             weight = self.taps[:, first : first + part.shape[1]]
             product = torch.matmul(weight, part.flatten(2))
-            mixed = product if mixed is None else mixed.add_(product)
+            mixed = product if mixed is None else mixed.add_(product)  # the first part has all samples
             first += part.shape[1]
         return mixed
 
@@ -147,6 +168,11 @@ class _FastUp(nn.Module):
         if size not in self._operators:
             self._operators[size] = upsample_operator(size).to(like)
         return self._operators[size]
+
+
+def _join(parts: list[Tensor]) -> Tensor:
+    """Side by side along the channels: (N or 1, C_i, h, w)... -> (N, sum of C_i, h, w)."""
+    return torch.cat([part.expand(len(parts[0]), -1, -1, -1) for part in parts], dim=1)
 
 
 def upsample_operator(size: int) -> Tensor:

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import init
 
+from bicyclegan.models.encoder import Encoder
+
+FIRST_LOGVAR = -2.0
+"""Where `init_informative` puts log variances: noise of 0.37."""
+
 INITS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "xavier": lambda weight, gain: init.xavier_normal_(weight, gain=gain),
     "normal": lambda weight, gain: init.normal_(weight, 0.0, gain),
@@ -28,3 +33,15 @@ def init_weights(network: nn.Module, name: str, gain: float) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             init.normal_(module.weight, 1.0, gain)
             init.zeros_(module.bias)
+
+
+def init_informative(encoder: Encoder) -> None:
+    """Let an encoder tell much about every photo from the first step, in place.
+
+    With the official scale of 0.02 its means start within 1e-5 of each other under noise of 1: until its layers
+    have grown, each of them thousands of times too small, the generator learns that the code is noise. Kaiming's
+    scale passes differences on, and a posterior that starts narrow lets them be heard.
+    """
+    init_weights(encoder, "kaiming", 1.0)
+    init.zeros_(encoder.logvar.weight)
+    init.constant_(encoder.logvar.bias, FIRST_LOGVAR)

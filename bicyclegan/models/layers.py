@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bicyclegan.config import Activation, Norm, Upsample
+
+MODULATION_STD = 0.2
+"""First weights of `Modulation`: with 8 dims a code scales channels by 1 +- 0.57, enough to be seen at once."""
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
@@ -35,3 +39,21 @@ def append_code(x: Tensor, z: Tensor) -> Tensor:
     """Write each code on a plane of its own behind the picture: (N, C, H, W), (N, D) -> (N, C + D, H, W)."""
     planes = z[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat([x, planes], dim=1)
+
+
+class Modulation(nn.Module):
+    """Scale and shift of each channel as a linear function of z: the affine part of AdaIN (Huang & Belongie 2017).
+
+    Instance norm takes a constant away, and with it most of what a plane of z adds to a convolution before it;
+    what is multiplied and added behind the norm stays.
+    """
+
+    def __init__(self, latent_dim: int, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(2 * channels, latent_dim) * MODULATION_STD)
+        self.bias = nn.Parameter(torch.zeros(2 * channels))
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """(N or 1, C, H, W), (N, latent_dim) -> (N, C, H, W)."""
+        scale, shift = F.linear(z, self.weight, self.bias)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(x + shift, x, scale)

@@ -113,14 +113,18 @@ class LossConfig:
     """Weight of |z - E(G(A, z))|, mean over dims."""
     lambda_kl: float = 0.01
     """Weight of KL(E(B) || N(0, I))."""
+    kl_warmup: int = 0
+    """Steps over which the weight of KL rises from 0, so that E learns to speak before it is taxed."""
+    free_bits: float = 0.0
+    """Nats that each dim of the code may tell untaxed: keeps dims from dying, 0 to 10."""
     reduction: Reduction = "sample"
     """sample: losses are means over samples; KL sums over dims. official: KL sums over samples too, and so does
     the adversarial loss of a single scale, so that weights mean something else at every batch size."""
     share_discriminator: bool = False
     """Judge both paths by one discriminator instead of two (`use_same_D`)."""
 
-    def weight(self, term: str) -> float:
-        """Weight of one of the objective's terms."""
+    def weight(self, term: str, step: int | None = None) -> float:
+        """Weight of one of the objective's terms in update number `step`, counted from 1; in the end without one."""
         weights = {
             "gan_encoded": self.lambda_gan,
             "gan_random": self.lambda_gan2 if OBJECTIVES[self.objective].two_paths else self.lambda_gan,
@@ -128,12 +132,15 @@ class LossConfig:
             "kl": self.lambda_kl,
             "latent_l1": self.lambda_z,
         }
-        return weights[term]
+        warming_up = term == "kl" and step is not None and step < self.kl_warmup
+        return weights[term] * (step / self.kl_warmup if warming_up else 1.0)
 
     def __post_init__(self) -> None:
         check_types(self)
         for name in ("lambda_gan", "lambda_gan2", "lambda_l1", "lambda_z", "lambda_kl"):
             check_range(self, name, 0, 1e6)
+        check_range(self, "kl_warmup", 0, MAX_STEPS)
+        check_range(self, "free_bits", 0, 10)
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,9 @@ class OptimConfig:
     """Share of the run after which the learning rate falls, 0 to 1."""
     init: InitName = "xavier"
     """Distribution of the first weights; default is PyTorch's own."""
+    encoder_init: Literal["informative", "same"] = "informative"
+    """informative: E tells much about every photo from the first step. same: starts like the other networks, silent
+    for hundreds of steps, in which G learns to ignore it."""
     init_gain: float = 0.02
     """Scale of the first weights (xavier, normal, orthogonal)."""
     ema_decay: float = 0.999

@@ -264,6 +264,7 @@ class Run:
             a,
             b,
             noise,
+            number=step,
             measure_norms=step % record.log_every == 0,
             measure_shares=bool(record.measure_every) and step % record.measure_every == 0,
             only_discriminators=step <= self.position.warmup,

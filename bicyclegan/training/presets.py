@@ -57,7 +57,9 @@ PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(
         augment=AugmentConfig(hue=0.3, scale=0.05),
         strokes=StrokeConfig(threshold_jitter=1.0, drop_strokes=0.3, wobble=0.7, silhouette=0.15),
-        model=model_for_size(ModelConfig(base_channels=32, encoder_channels=32, discriminator_channels=32), 128),
+        model=model_for_size(
+            ModelConfig(base_channels=32, encoder_channels=32, discriminator_channels=32, inject="adain"), 128
+        ),
     ),
     "quality": TrainConfig(
         preset="quality",
@@ -65,7 +67,7 @@ PRESETS: dict[str, TrainConfig] = {
         batch_size=16,
         augment=AugmentConfig(hue=0.3, scale=0.1, rotation=5, crop=0.05),
         strokes=StrokeConfig(threshold_jitter=1.0, drop_strokes=0.4, wobble=1.0, silhouette=0.2),
-        model=model_for_size(ModelConfig(base_channels=40), 256),
+        model=model_for_size(ModelConfig(base_channels=40, inject="adain"), 256),
         record=RecordConfig(log_every=50, sample_every=1000, validate_every=1000, checkpoint_every=1000),
     ),
     "official": TrainConfig(
@@ -75,7 +77,7 @@ PRESETS: dict[str, TrainConfig] = {
         augment=AugmentConfig(crop=0.117),
         model=model_for_size(ModelConfig(upsample="transposed"), 256),
         loss=LossConfig(reduction="official"),
-        optim=OptimConfig(schedule="linear-epochs", ema_decay=0.0, discriminator_warmup=0),
+        optim=OptimConfig(schedule="linear-epochs", encoder_init="same", ema_decay=0.0, discriminator_warmup=0),
         record=RecordConfig(log_every=50, sample_every=2000, validate_every=2000, checkpoint_every=2000),
     ),
 }

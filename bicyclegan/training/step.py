@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,9 @@ class TrainStep:
         self.optimizers = optimizers
         self.config = config
         self.objective = OBJECTIVES[config.objective]
-        self.functions = functions or LossFunctions(losses.adversarial_loss(config.adversarial))
+        self.functions = functions or LossFunctions(
+            losses.adversarial_loss(config.adversarial), kl=partial(losses.kl_loss, free_bits=config.free_bits)
+        )
         self.autocast = autocast
         self.before_update = tuple(before_update)
         self.official_order = config.reduction == "official"
@@ -122,6 +125,7 @@ class TrainStep:
         b: Tensor,
         noise: Noise,
         *,
+        number: int | None = None,
         measure_norms: bool = False,
         measure_shares: bool = False,
         only_discriminators: bool = False,
@@ -132,6 +136,7 @@ class TrainStep:
             a, b: (N, C, H, W) sketches and (N, 3, H, W) photos in [-1, 1]. With two paths N is even: the first half
                 is encoded and painted, the second gives the random path's discriminator its real photos.
             noise: rows for the samples that are painted: N / 2 with two paths, else N.
+            number: of this update, counted from 1, for weights that change over time; without it they have arrived.
             only_discriminators: leave G and E as they are, while a fresh D catches up.
 
         Raises:
@@ -144,10 +149,11 @@ class TrainStep:
         with self.autocast():
             forward = self.forward(a, b, noise)
             generator_losses = self.generator_losses(forward)
-        shares = self._generator_shares(generator_losses) if measure_shares else {}
+        weighted = {name: self.config.weight(name, number) * loss for name, loss in generator_losses.items()}
+        shares = self._generator_shares(weighted) if measure_shares else {}
         self._zero_gradients()
         if not only_discriminators:
-            self._backward(generator_losses)
+            self._backward(weighted)
         discriminator_losses, scores = self._backward_discriminators(forward)
         for prepare in self.before_update:
             prepare(self.networks)
@@ -244,7 +250,7 @@ class TrainStep:
         return torch.cat([sketch, photo], dim=1) if conditional else photo
 
     def _backward(self, terms: dict[str, Tensor]) -> None:
-        """Gradients of G and E. Discriminators are passed through and get none.
+        """Gradients of G and E from weighted losses. Discriminators are passed through and get none.
 
         One pass; the official code goes through G's random path once more for the latent loss alone.
         """
@@ -254,7 +260,7 @@ class TrainStep:
         if self.official_order:
             groups = [[name for name in terms if name != "latent_l1"], [name for name in terms if name == "latent_l1"]]
         for group in filter(None, groups):
-            total = sum(self.config.weight(name) * terms[name] for name in group)
+            total = sum(terms[name] for name in group)
             if total.requires_grad:
                 total.backward(inputs=inputs, retain_graph=True)  # D's own backward starts from the same scores
 
@@ -280,7 +286,7 @@ class TrainStep:
             gradients: Sequence[Tensor | None] = ()
             if term.requires_grad:
                 gradients = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-            shares[name] = self.config.weight(name) * _norm([each for each in gradients if each is not None], term)
+            shares[name] = _norm([each for each in gradients if each is not None], term)
         return shares
 
     def _gradient_norms(self) -> dict[str, Tensor]:

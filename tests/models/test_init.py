@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from bicyclegan.config import ModelConfig
 from bicyclegan.models import Encoder, Generator
-from bicyclegan.models.init import INITS, init_weights
+from bicyclegan.models.init import FIRST_LOGVAR, INITS, init_informative, init_weights
 from bicyclegan.training.config import InitName
 
 WIDE = (64, 48)
@@ -87,3 +88,26 @@ def test_every_layer_of_our_networks_is_reached(tiny_config: ModelConfig) -> Non
 
 def test_options_are_the_distributions_there_are() -> None:
     assert set(get_args(InitName)) == {*INITS, "default"}
+
+
+def test_an_informative_encoder_tells_photos_apart_from_the_first_step(tiny_config: ModelConfig) -> None:
+    """Against the official start, in which all photos have one code under noise of 1."""
+    encoder = Encoder(replace(tiny_config, encoder_channels=16))
+    colours = torch.rand(16, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    photos = colours.expand(-1, -1, 32, 32)
+    torch.manual_seed(0)
+    init_weights(encoder, "xavier", 0.02)
+    with torch.inference_mode():
+        assert encoder(photos)[0].std(dim=0).max() < 1e-3
+        init_informative(encoder)
+        mu, logvar = encoder(photos)
+    assert mu.std(dim=0).min() > 0.05
+    assert torch.equal(logvar, torch.full_like(logvar, FIRST_LOGVAR))
+
+
+def test_weights_of_a_modulation_are_its_own(tiny_config: ModelConfig) -> None:
+    """A scale of 0.02 would silence the code for hundreds of steps."""
+    generator = Generator(replace(tiny_config, base_channels=16, inject="adain"))
+    init_weights(generator, "xavier", 0.02)
+    weight = torch.cat([block.modulation.weight.flatten() for block in generator.up if block.modulation])
+    assert weight.std().item() == pytest.approx(0.2, rel=0.1)

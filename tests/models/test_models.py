@@ -183,6 +183,11 @@ GRID = [
     {"depth": 5, "inject": "input"},
     {"depth": 5, "inject": "input", "activation": "elu"},
     {"depth": 5, "inject": "input", "activation": "leaky_relu", "upsample": "transposed"},
+    {"depth": 5, "inject": "adain"},
+    {"depth": 7, "inject": "adain", "activation": "elu", "dropout": 0.5},
+    {"depth": 5, "inject": "adain", "upsample": "transposed", "activation": "leaky_relu"},
+    {"depth": 5, "inject": "adain", "norm": "batch"},
+    {"depth": 5, "inject": "adain", "latent_dim": 0},
     {"depth": 5, "upsample": "transposed"},
     {"depth": 5, "norm": "batch"},
     {"depth": 5, "norm": "batch", "inject": "input", "latent_dim": 1},
@@ -222,7 +227,9 @@ def test_other_sizes_than_the_trained_one(size: tuple[int, int]) -> None:
     torch.testing.assert_close(fast(fast.prepare(x), z), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("fields", [{}, {"inject": "input"}, {"upsample": "transposed"}, {"norm": "none"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"inject": "input"}, {"inject": "adain"}, {"upsample": "transposed"}, {"norm": "none"}]
+)
 @torch.inference_mode()
 def test_codes_change_the_picture_everywhere(fields: dict[str, object]) -> None:
     network = generator(config(5, **fields))

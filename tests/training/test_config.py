@@ -56,8 +56,8 @@ CHANGED = TrainConfig(
     strokes=StrokeConfig(1.0, 0.5, 2.0, 3.0, 0.5),
     edge_style=EdgeStyle(low_threshold=1.0),
     model=ModelConfig(latent_dim=3, norm="batch"),
-    loss=LossConfig("bicyclegan", "vanilla", 2.0, 3.0, 4.0, 5.0, 6.0, "official", True),
-    optim=OptimConfig(1e-3, 0.1, 0.2, "cosine", 0.3, "normal", 1.0, 0.9, 7),
+    loss=LossConfig("bicyclegan", "vanilla", 2.0, 3.0, 4.0, 5.0, 6.0, 7, 0.8, "official", True),
+    optim=OptimConfig(1e-3, 0.1, 0.2, "cosine", 0.3, "normal", "same", 1.0, 0.9, 7),
     record=RecordConfig(1, 2, 3, 4, 5, 6, 7, "lpips_diversity", "wandb"),
 )
 """No field as it is by default."""
@@ -145,6 +145,8 @@ def test_json_that_is_not_ours_is_refused(data: object, message: str) -> None:
         (lambda: StrokeConfig(silhouette=2), r"silhouette is 2\.0; it must be from 0 to 1\."),
         (lambda: LossConfig(lambda_kl=-0.1), r"LossConfig\.lambda_kl is -0\.1; it must be from 0 to 1000000\.0\."),
         (lambda: LossConfig(lambda_z=float("nan")), r"LossConfig\.lambda_z is nan; it must be from 0 to"),
+        (lambda: LossConfig(kl_warmup=-1), r"LossConfig\.kl_warmup is -1; it must be from 0 to"),
+        (lambda: LossConfig(free_bits=11), r"LossConfig\.free_bits is 11\.0; it must be from 0 to 10\."),
         (lambda: LossConfig(adversarial="hinge"), r"adversarial is 'hinge'; it must be 'lsgan' \| 'vanilla'\."),
         (lambda: LossConfig(reduction="sum"), r"reduction is 'sum'; it must be 'sample' \| 'official'\."),
         (lambda: LossConfig(objective="gan"), r"objective is 'gan'; it must be 'bicyclegan' \| 'cvae-gan'"),
@@ -153,6 +155,7 @@ def test_json_that_is_not_ours_is_refused(data: object, message: str) -> None:
         (lambda: OptimConfig(ema_decay=1), r"ema_decay is 1\.0; it must be from 0 to 0\.999999\."),
         (lambda: OptimConfig(decay_start=1.5), r"decay_start is 1\.5; it must be from 0 to 1\."),
         (lambda: OptimConfig(init="he"), r"init is 'he'; it must be 'xavier' \| 'normal'"),
+        (lambda: OptimConfig(encoder_init="x"), r"encoder_init is 'x'; it must be 'informative' \| 'same'\."),
         (lambda: OptimConfig(init_gain=-1), r"init_gain is -1\.0; it must be from 0 to 100\."),
         (lambda: OptimConfig(discriminator_warmup=-1), r"discriminator_warmup is -1; it must be from 0 to"),
         (lambda: RecordConfig(log_every=0), r"RecordConfig\.log_every is 0; it must be from 1 to"),
@@ -287,6 +290,14 @@ def test_weights_of_terms() -> None:
     loss = LossConfig(lambda_gan=1, lambda_gan2=2, lambda_l1=3, lambda_z=4, lambda_kl=5)
     terms = {term: loss.weight(term) for term in OBJECTIVES["bicyclegan"].terms}
     assert terms == {"gan_encoded": 1, "gan_random": 2, "l1": 3, "latent_l1": 4, "kl": 5}
+
+
+def test_only_the_weight_of_kl_warms_up() -> None:
+    loss = LossConfig(lambda_kl=0.5, lambda_z=4, kl_warmup=100)
+    assert [loss.weight("kl", step) for step in (1, 50, 100, 101)] == [0.005, 0.25, 0.5, 0.5]
+    assert loss.weight("kl") == 0.5
+    assert {loss.weight("latent_l1", step) for step in (1, 50, 200)} == {4}
+    assert LossConfig(lambda_kl=0.5).weight("kl", 1) == 0.5
 
 
 @pytest.mark.parametrize("objective", ["clr-gan", "pix2pix+noise"])

@@ -303,6 +303,24 @@ def test_kl_does_not_depend_on_the_batch_size(start: Callable[..., TrainStep]) -
     torch.testing.assert_close(kl_step(start, "sample", twice=True), kl_step(start, "sample", twice=False))
 
 
+def test_a_weight_that_warms_up_counts_for_the_update_it_is(start: Callable[..., TrainStep]) -> None:
+    """E's gradient from KL alone at the first of 4 steps is a quarter of the last one's."""
+    norms = []
+    for number in (1, 4, None):
+        step = start("cvae-gan", lambda_gan=0, lambda_l1=0, lambda_kl=2, kl_warmup=4)
+        step(*batch_for(step), number=number)
+        norms.append(torch.cat([grad.flatten() for grad in gradients(step.networks.encoder).values()]))
+    assert norms[1].abs().max() > 1e-6
+    torch.testing.assert_close(4 * norms[0], norms[1])
+    assert torch.equal(norms[1], norms[2])
+
+
+def test_free_bits_reach_the_step(start: Callable[..., TrainStep]) -> None:
+    step = start(free_bits=3.0)
+    record = step(*batch_for(step))
+    assert record.losses["kl"].item() >= 3.0 * step.networks.generator.config.latent_dim
+
+
 def test_official_kl_does(start: Callable[..., TrainStep]) -> None:
     loss, gradient = kl_step(start, "official", twice=False)
     torch.testing.assert_close(kl_step(start, "official", twice=True), (2 * loss, 2 * gradient))
