@@ -53,7 +53,7 @@ class ModelConfig:
     """How often the U-Net halves the picture; sizes must be multiples of 2**depth."""
     inject: Inject = "all"
     """Where z enters. all, input: on planes beside the picture at every down block, or only at the input (`where_add`).
-    adain: as scale and shift of what every up block paints; heard sooner, and what a sketch costs is paid once."""
+    adain: as scale and shift of what every up block paints; louder, and what a sketch costs is paid once."""
     upsample: Upsample = "bilinear"
     """Up blocks: bilinear + 3x3 convolution (no checkerboard), or a 4x4 transposed convolution (`basic`)."""
     norm: Norm = "instance"

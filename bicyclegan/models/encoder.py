@@ -78,6 +78,11 @@ class Encoder(nn.Module):
         Returns:
             mu and logvar of q(z | photo), each (N, latent_dim).
         """
+        h = self.features(photo)
+        return self.mu(h), self.logvar(h)
+
+    def features(self, photo: Tensor) -> Tensor:
+        """What both heads read: (N, output_channels, H, W) -> (N, width)."""
         self._check(photo)
         h = self.stem(photo)
         if self.config.encoder == "conv":
@@ -86,8 +91,7 @@ class Encoder(nn.Module):
             h = block(h)
         if self.config.encoder == "resnet":
             h = F.leaky_relu(h, 0.2)
-        h = F.avg_pool2d(h, h.shape[2:]).flatten(1)  # (N, width); sums in the order of the official AvgPool2d(8)
-        return self.mu(h), self.logvar(h)
+        return F.avg_pool2d(h, h.shape[2:]).flatten(1)  # sums in the order of the official AvgPool2d(8)
 
     def _check(self, photo: Tensor) -> None:
         multiple, channels = 2**self.config.encoder_blocks, self.config.output_channels

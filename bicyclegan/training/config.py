@@ -160,8 +160,8 @@ class OptimConfig:
     init: InitName = "xavier"
     """Distribution of the first weights; default is PyTorch's own."""
     encoder_init: Literal["informative", "same"] = "informative"
-    """informative: E tells much about every photo from the first step. same: starts like the other networks, silent
-    for hundreds of steps, in which G learns to ignore it."""
+    """informative: E's codes of some training photos start as the prior has them, so that each dim tells something.
+    same: E starts like the other networks, silent for hundreds of steps, in which G learns to ignore it."""
     init_gain: float = 0.02
     """Scale of the first weights (xavier, normal, orthogonal)."""
     ema_decay: float = 0.999

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from bicyclegan import __version__, images
 from bicyclegan.data import Data, PairDataset, make_loader, open_data
 from bicyclegan.errors import UserError
+from bicyclegan.models.init import init_informative
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import average_gradients, make_accelerator, memory_mb, place
 from bicyclegan.training.ema import Ema
@@ -53,6 +54,8 @@ REMEDIES = {
     "train_disk_full": "Make room, then go on with --resume.",
 }
 """What helps against the errors that end a run, by their codes."""
+FIRST_PHOTOS = 256
+"""Photos that an informative encoder is started with."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,8 @@ class Run:
         begins = not folder.checkpoints()  # else all weights come from there, and the old ones may be gone
         if config.init_from and begins and not load_start(config, self.networks):
             self.position.warmup = config.optim.discriminator_warmup
+        if begins and not config.init_from and self.networks.encoder and config.optim.encoder_init == "informative":
+            init_informative(self.networks.encoder, first_photos(self.data.train))
         place(self.networks, self.accelerator)
         self.optimizers = make_optimizers(self.networks, config.optim)
         self.ema = Ema(self.networks, config.optim.ema_decay)
@@ -430,6 +435,13 @@ class Run:
             return bool(stop.signal)
         asked = torch.tensor([float(bool(stop.signal))], device=self.accelerator.device)
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
+
+
+def first_photos(pictures: PairDataset) -> torch.Tensor:
+    """Photos from all over the training data, not augmented: (N, 3, H, W) in [-1, 1], N at most `FIRST_PHOTOS`."""
+    count = len(pictures)
+    places = torch.linspace(0, count - 1, min(count, FIRST_PHOTOS)).round().int().tolist()
+    return torch.cat([images.to_float(pictures.plain(place)[1]) for place in places])
 
 
 def fingerprint(pictures: PairDataset) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bicyclegan.models import Discriminator, Encoder, Generator
-from bicyclegan.models.init import init_informative, init_weights
+from bicyclegan.models.init import init_weights
 from bicyclegan.training.config import OptimConfig, TrainConfig
 from bicyclegan.training.objectives import OBJECTIVES
 
@@ -52,8 +52,6 @@ def build_networks(config: TrainConfig) -> Networks:
     )
     for _, network in networks.named():
         init_weights(network, optim.init, optim.init_gain)
-    if networks.encoder is not None and optim.encoder_init == "informative":
-        init_informative(networks.encoder)
     return networks
 
 

@@ -35,7 +35,7 @@ CODE_COLOUR, PRIOR_COLOUR, RING_COLOUR = (37, 99, 235), (150, 158, 172), (203, 2
 
 def sample_sheet(
     a: Tensor,
-    b: Tensor,
+    b: Tensor | None,
     reconstruction: Tensor | None,
     samples: Tensor,
     *,
@@ -46,13 +46,15 @@ def sample_sheet(
 
     Args:
         a: (N, 1 or 3, H, W) sketches in [-1, 1].
-        b: (N, 3, H, W) photos.
+        b: (N, 3, H, W) photos; None leaves the column out, as for drawings.
         reconstruction: (N, 3, H, W) G(A, E(B)); None leaves the column out.
         samples: (N, S, 3, H, W) G(A, z), with the same z down a column (`metrics.outputs.paint_each`).
         title: a line above all, such as the step.
         max_rows: sketches that are shown, the first ones.
     """
-    given = {"sketch": to_pil(a[:max_rows]), "photo": to_pil(b[:max_rows])}
+    given = {"sketch": to_pil(a[:max_rows])}
+    if b is not None:
+        given["photo"] = to_pil(b[:max_rows])
     if reconstruction is not None:
         given["reconstruction"] = to_pil(reconstruction[:max_rows])
     painted = {f"z {k + 1}": to_pil(samples[:max_rows, k]) for k in range(samples.shape[1])}

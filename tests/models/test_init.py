@@ -90,19 +90,42 @@ def test_options_are_the_distributions_there_are() -> None:
     assert set(get_args(InitName)) == {*INITS, "default"}
 
 
-def test_an_informative_encoder_tells_photos_apart_from_the_first_step(tiny_config: ModelConfig) -> None:
+def coloured_photos(count: int) -> torch.Tensor:
+    """One bright square each, of a random colour and place, on white."""
+    random = torch.Generator().manual_seed(0)
+    photos = torch.ones(count, 3, 32, 32)
+    for photo in photos:
+        top, left = torch.randint(0, 16, (2,), generator=random).tolist()
+        photo[:, top : top + 16, left : left + 16] = 2 * torch.rand(3, 1, 1, generator=random) - 1
+    return photos
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_informative_encoder_tells_photos_apart_from_the_first_step(tiny_config: ModelConfig, seed: int) -> None:
     """Against the official start, in which all photos have one code under noise of 1."""
-    encoder = Encoder(replace(tiny_config, encoder_channels=16))
-    colours = torch.rand(16, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    photos = colours.expand(-1, -1, 32, 32)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
+    encoder, photos = Encoder(replace(tiny_config, encoder_channels=16)), coloured_photos(64)
     init_weights(encoder, "xavier", 0.02)
     with torch.inference_mode():
         assert encoder(photos)[0].std(dim=0).max() < 1e-3
-        init_informative(encoder)
+    init_informative(encoder, photos)
+    with torch.inference_mode():
         mu, logvar = encoder(photos)
-    assert mu.std(dim=0).min() > 0.05
+    spread = mu.std(dim=0, correction=0)
+    assert spread[0].item() == pytest.approx(1, abs=1e-3)
+    assert spread.min() > 0.05
+    assert (spread.diff() <= 1e-4).all(), "the strongest direction comes first"
+    torch.testing.assert_close(mu.mean(dim=0), torch.zeros(8), rtol=0, atol=1e-3)
+    correlation = torch.corrcoef(mu.T) - torch.eye(8)
+    assert correlation.abs().max() < 0.01
     assert torch.equal(logvar, torch.full_like(logvar, FIRST_LOGVAR))
+
+
+def test_photos_that_are_all_alike_make_codes_of_zero(tiny_config: ModelConfig) -> None:
+    encoder, photos = Encoder(tiny_config), torch.zeros(4, 3, 32, 32)
+    init_informative(encoder, photos)
+    with torch.inference_mode():
+        assert encoder(photos)[0].abs().max() < 1e-3
 
 
 def test_weights_of_a_modulation_are_its_own(tiny_config: ModelConfig) -> None:
