@@ -21,7 +21,8 @@ DEFAULT_CHECKPOINT = "edges2shoes"
 MODEL_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
 EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE = "examples.ndjson", "latents.npz", "thumbs.webp"
 DISCRIMINATORS_FILE = "discriminators.safetensors"
-OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, DISCRIMINATORS_FILE)
+EVENTS_FILE, LOSSES_FILE = "training.jsonl", "losses.webp"
+OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, DISCRIMINATORS_FILE, EVENTS_FILE, LOSSES_FILE)
 """Names of the files in a checkpoint folder; weights and config must be there."""
 
 Inject = Literal["all", "input", "adain"]
@@ -54,6 +55,8 @@ class ModelConfig:
     inject: Inject = "all"
     """Where z enters. all, input: on planes beside the picture at every down block, or only at the input (`where_add`).
     adain: as scale and shift of what every up block paints; louder, and what a sketch costs is paid once."""
+    map_code: bool = False
+    """Whether z passes a linear map first, by which training keeps the codes of photos as spread as the prior."""
     upsample: Upsample = "bilinear"
     """Up blocks: bilinear + 3x3 convolution (no checkerboard), or a 4x4 transposed convolution (`basic`)."""
     norm: Norm = "instance"

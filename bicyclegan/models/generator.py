@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
-from bicyclegan.models.layers import Modulation, append_code, make_activation, make_norm, make_upsample
+from bicyclegan.models.layers import CodeMap, Modulation, append_code, make_activation, make_norm, make_upsample
 
 MAX_WIDTH = 8
 """Channels grow by 2 a level, up to this many times `base_channels`."""
@@ -62,6 +62,7 @@ class Generator(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+        self.code_map = CodeMap(config.latent_dim) if config.map_code and config.latent_dim else None
         widths = level_widths(config)  # channels after down block 0, 1, ...
         self.down = nn.ModuleList(self._down_block(level, widths) for level in range(config.depth))
         self.up = nn.ModuleList(self._up_block(level, widths) for level in range(config.depth))
@@ -110,6 +111,8 @@ class Generator(nn.Module):
             (N, output_channels, H, W) photos in [-1, 1].
         """
         check_inputs(self.config, x, z)
+        if self.code_map is not None:
+            z = self.code_map(z)
         skips = []
         for level, block in enumerate(self.down):
             x = block(append_code(x, z) if self.injects(level) else x)

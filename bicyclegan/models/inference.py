@@ -32,6 +32,7 @@ class FastGenerator(nn.Module):
         self.config = generator.config
         self.injects = generator.injects
         self.modulated = generator.modulated
+        self.code_map = deepcopy(generator.code_map)
         self.skip = generator._skip
         self.down = nn.ModuleList(
             _FastDown(block, self.config.latent_dim if self.injects(level) else 0)
@@ -52,6 +53,8 @@ class FastGenerator(nn.Module):
     def forward(self, prepared: tuple[Tensor, ...], z: Tensor) -> Tensor:
         """Paint what `prepare` returned: one sketch in N styles, or N sketches in a style each; (N, latent_dim) ->
         (N, 3, H, W)."""
+        if self.code_map is not None:
+            z = self.code_map(z)
         skips = prepared
         if not self.modulated:
             first = prepared[0].expand(len(z), -1, -1, -1).clone()

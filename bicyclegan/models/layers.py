@@ -57,3 +57,15 @@ class Modulation(nn.Module):
         """(N or 1, C, H, W), (N, latent_dim) -> (N, C, H, W)."""
         scale, shift = F.linear(z, self.weight, self.bias)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(x + shift, x, scale)
+
+
+class CodeMap(nn.Module):
+    """A linear map of z, at first the identity: (N, latent_dim) -> (N, latent_dim)."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(latent_dim))
+        self.bias = nn.Parameter(torch.zeros(latent_dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.linear(z, self.weight, self.bias)

@@ -149,6 +149,8 @@ class OptimConfig:
 
     learning_rate: float = 2e-4
     """Of all networks, before the schedule."""
+    encoder_rate: float = 1.0
+    """Factor on E's learning rate, 0 to 10. Smaller: codes keep their meaning while G learns them."""
     beta1: float = 0.5
     """Adam: decay of the first moment."""
     beta2: float = 0.999
@@ -164,6 +166,10 @@ class OptimConfig:
     same: E starts like the other networks, silent for hundreds of steps, in which G learns to ignore it."""
     init_gain: float = 0.02
     """Scale of the first weights (xavier, normal, orthogonal)."""
+    whiten_every: int = 0
+    """Steps between whitenings of the code (needs map_code): the codes of photos get mean 0, variance 1 and no
+    correlation, as the prior has, and no picture changes. 0 leaves that to KL, which does not see correlation. Only
+    for objectives with KL."""
     ema_decay: float = 0.999
     """Saved weights are a moving average with this decay; 0 saves the weights themselves."""
     discriminator_warmup: int = 200
@@ -172,10 +178,12 @@ class OptimConfig:
     def __post_init__(self) -> None:
         check_types(self)
         check_range(self, "learning_rate", 0, 1)
+        check_range(self, "encoder_rate", 0, 10)
         for name in ("beta1", "beta2", "ema_decay"):
             check_range(self, name, 0, 0.999999)
         check_range(self, "decay_start", 0, 1)
         check_range(self, "init_gain", 0, 100)
+        check_range(self, "whiten_every", 0, MAX_STEPS)
         check_range(self, "discriminator_warmup", 0, MAX_STEPS)
 
 
@@ -262,6 +270,8 @@ class TrainConfig:
             raise invalid(
                 self.model, "encoder", f"'resnet' or 'conv' for {objective.name}, which reads codes of photos"
             )
+        if objective.kl and self.optim.whiten_every and not self.model.map_code:
+            raise invalid(self.optim, "whiten_every", "0 without map_code: there is nowhere to fold the map of z")
         if objective.two_paths and self.batch_size % 2:
             raise invalid(self, "batch_size", f"even for {objective.name}: each of its two paths takes one half")
         if not any(self.loss.weight(term) for term in objective.terms):

@@ -36,6 +36,7 @@ from bicyclegan.training.start import load_start
 from bicyclegan.training.state import Position, check_finite, load_state, save_state
 from bicyclegan.training.step import StepRecord, TrainStep
 from bicyclegan.training.stop import StopRequest
+from bicyclegan.training.whiten import measure_whitening, whiten
 from bicyclegan.training.window import Window
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ REMEDIES = {
     "train_disk_full": "Make room, then go on with --resume.",
 }
 """What helps against the errors that end a run, by their codes."""
-FIRST_PHOTOS = 256
-"""Photos that an informative encoder is started with."""
+SOME_PHOTOS = 256
+"""Photos that an informative encoder is started with, and codes are whitened by."""
+WHITENING_EPOCH = 1 << 24
+"""Augmentations that no update sees begin here."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class Run:
         if config.init_from and begins and not load_start(config, self.networks):
             self.position.warmup = config.optim.discriminator_warmup
         if begins and not config.init_from and self.networks.encoder and config.optim.encoder_init == "informative":
-            init_informative(self.networks.encoder, first_photos(self.data.train))
+            init_informative(self.networks.encoder, some_photos(self.data.train))
         place(self.networks, self.accelerator)
         self.optimizers = make_optimizers(self.networks, config.optim)
         self.ema = Ema(self.networks, config.optim.ema_decay)
@@ -216,6 +219,8 @@ class Run:
         """Train. Ends in good order on a signal, a full disk and a broken loss."""
         if resume:
             self._resume()
+        if self.position.step == 0 and self.objective.kl and self.config.optim.whiten_every:
+            self.whiten()
         self._start_events(resume)
         begun_at = self.position.step
         try:
@@ -318,6 +323,8 @@ class Run:
             self.window.add(step, result, time.perf_counter() - begin, waiting)
             if self.accelerator.device.type == "cpu":
                 self.window.check()
+            if self.objective.kl and _due(step, config.optim.whiten_every):
+                self.whiten()
             if step % record.log_every == 0:
                 self._log()
             if _due(step, record.validate_every) and step < config.steps:
@@ -349,6 +356,15 @@ class Run:
             self.recorder.export(self.folder.latest, "latest")
             self.folder.prune(self.config.record.keep_checkpoints)
         self.accelerator.wait_for_everyone()
+
+    def whiten(self) -> None:
+        """Express codes anew, so that those of augmented training photos are spread as the prior is."""
+        networks, averaged, optim = self.networks, self.ema.networks, self.config.optim
+        photos = some_photos(self.data.train, epoch=WHITENING_EPOCH + self.position.step // optim.whiten_every)
+        by = measure_whitening(networks.encoder, photos)
+        whiten(networks.encoder, networks.generator, by)
+        if averaged is not networks:
+            whiten(averaged.encoder, averaged.generator, by)
 
     def _resume(self) -> None:
         states = self.folder.checkpoints()
@@ -391,9 +407,9 @@ class Run:
         optim = self.config.optim
         progress = Progress(done, self.config.steps, self.steps_per_epoch, optim.decay_start)
         rate = optim.learning_rate * SCHEDULES[optim.schedule](progress)
-        for optimizer in self.optimizers.values():
+        for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * (optim.encoder_rate if name == "encoder" else 1.0)
 
     def _log(self) -> None:
         """One line of numbers; starts a new window."""
@@ -437,11 +453,15 @@ class Run:
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
 
 
-def first_photos(pictures: PairDataset) -> torch.Tensor:
-    """Photos from all over the training data, not augmented: (N, 3, H, W) in [-1, 1], N at most `FIRST_PHOTOS`."""
+def some_photos(pictures: PairDataset, epoch: int | None = None) -> torch.Tensor:
+    """Photos from all over the training data: (N, 3, H, W) in [-1, 1], N at most `SOME_PHOTOS`.
+
+    epoch: augmented as in this epoch; not at all without one.
+    """
     count = len(pictures)
-    places = torch.linspace(0, count - 1, min(count, FIRST_PHOTOS)).round().int().tolist()
-    return torch.cat([images.to_float(pictures.plain(place)[1]) for place in places])
+    places = torch.linspace(0, count - 1, min(count, SOME_PHOTOS)).round().int().tolist()
+    pairs = [pictures.plain(place) if epoch is None else pictures[epoch, place] for place in places]
+    return torch.cat([images.to_float(photo) for _, photo in pairs])
 
 
 def fingerprint(pictures: PairDataset) -> str:

@@ -41,7 +41,7 @@ def load_start(config: TrainConfig, networks: Networks) -> bool:
     theirs, ours = checkpoint.config.model, config.model
     _check_same(theirs, ours, checkpoint.folder, networks)
     channels = (theirs.input_channels, ours.input_channels)
-    _take(networks.generator, "down.0.conv.weight", checkpoint.generator, channels)
+    _take(networks.generator, "down.0.conv.weight", checkpoint.generator, channels)  # a new map of z stays as it is
     if networks.encoder is not None:
         networks.encoder.load_state_dict(checkpoint.encoder.state_dict())
     return _take_discriminators(networks, checkpoint.folder, theirs, channels)
@@ -80,6 +80,7 @@ def _check_same(theirs: ModelConfig, ours: ModelConfig, folder: Path, networks: 
     for field in dataclasses.fields(ModelConfig):
         ignored = field.name.startswith("encoder") and networks.encoder is None
         there, here = getattr(theirs, field.name), getattr(ours, field.name)
+        ignored = ignored or (field.name == "map_code" and not there)  # a map that is new starts as the identity
         if field.name not in FREE_FIELDS and not ignored and there != here:
             raise UserError(
                 "init_mismatch",
@@ -93,7 +94,7 @@ def _check_same(theirs: ModelConfig, ours: ModelConfig, folder: Path, networks: 
 
 
 def _take(network: nn.Module, first: str, source: nn.Module, channels: tuple[int, int]) -> None:
-    state = dict(source.state_dict())
+    state = {**network.state_dict(), **source.state_dict()}
     state[first] = fit_channels(state[first], *channels)
     network.load_state_dict(state)
 

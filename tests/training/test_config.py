@@ -55,9 +55,9 @@ CHANGED = TrainConfig(
     augment=AugmentConfig(0.1, 0.2, 3.0, 0.3, 0.4),
     strokes=StrokeConfig(1.0, 0.5, 2.0, 3.0, 0.5),
     edge_style=EdgeStyle(low_threshold=1.0),
-    model=ModelConfig(latent_dim=3, norm="batch"),
+    model=ModelConfig(latent_dim=3, norm="batch", map_code=True),
     loss=LossConfig("bicyclegan", "vanilla", 2.0, 3.0, 4.0, 5.0, 6.0, 7, 0.8, "official", True),
-    optim=OptimConfig(1e-3, 0.1, 0.2, "cosine", 0.3, "normal", "same", 1.0, 0.9, 7),
+    optim=OptimConfig(1e-3, 0.5, 0.1, 0.2, "cosine", 0.3, "normal", "same", 1.0, 9, 0.9, 7),
     record=RecordConfig(1, 2, 3, 4, 5, 6, 7, "lpips_diversity", "wandb"),
 )
 """No field as it is by default."""
@@ -156,6 +156,8 @@ def test_json_that_is_not_ours_is_refused(data: object, message: str) -> None:
         (lambda: OptimConfig(decay_start=1.5), r"decay_start is 1\.5; it must be from 0 to 1\."),
         (lambda: OptimConfig(init="he"), r"init is 'he'; it must be 'xavier' \| 'normal'"),
         (lambda: OptimConfig(encoder_init="x"), r"encoder_init is 'x'; it must be 'informative' \| 'same'\."),
+        (lambda: OptimConfig(encoder_rate=-1), r"encoder_rate is -1\.0; it must be from 0 to 10\."),
+        (lambda: OptimConfig(whiten_every=-1), r"whiten_every is -1; it must be from 0 to"),
         (lambda: OptimConfig(init_gain=-1), r"init_gain is -1\.0; it must be from 0 to 100\."),
         (lambda: OptimConfig(discriminator_warmup=-1), r"discriminator_warmup is -1; it must be from 0 to"),
         (lambda: RecordConfig(log_every=0), r"RecordConfig\.log_every is 0; it must be from 1 to"),

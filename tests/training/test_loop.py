@@ -135,6 +135,14 @@ def test_the_learning_rate_follows_the_schedule(run_config: MakeConfig) -> None:
     assert rates == pytest.approx([2e-4] * 4 + [2e-4 * 2 / 3, 2e-4 / 3])
 
 
+def test_the_encoder_may_learn_at_a_rate_of_its_own(run_config: MakeConfig) -> None:
+    config = run_config(record={"log_every": 1}, steps=2, optim=OptimConfig(encoder_rate=0.25))
+    train(config, report=quiet)
+    [rates, _] = [event.learning_rates for event in events(config, StepLogged)]
+    assert rates["encoder"] == pytest.approx(rates["generator"] / 4)
+    assert rates["generator"] == rates["discriminator"] == rates["discriminator2"]
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_runs(run_config: MakeConfig, objective: str) -> None:
     config = run_config(
@@ -186,10 +194,18 @@ def test_a_signal_ends_the_run_in_order_and_it_goes_on(
     assert [event.reason for event in events(config, RunEnded)] == ["completed"]
 
 
+@pytest.mark.parametrize("whiten_every", [0, 2])
 def test_a_stopped_run_equals_an_unbroken_one(
-    run_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_config: ModelConfig,
+    whiten_every: int,
 ) -> None:
-    whole = run_config(out=str(tmp_path / "whole"), record={"checkpoint_every": 5}, steps=7)
+    model = replace(tiny_config, map_code=whiten_every > 0)
+    optim = OptimConfig(whiten_every=whiten_every)
+    record = {"checkpoint_every": 5}
+    whole = run_config(out=str(tmp_path / "whole"), record=record, steps=7, model=model, optim=optim)
     train(whole, report=quiet)
     broken = replace(whole, out=str(tmp_path / "broken"))
     with monkeypatch.context() as patch:

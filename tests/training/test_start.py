@@ -129,6 +129,19 @@ def test_an_encoder_that_is_not_there_is_an_error_only_where_it_is_needed(
     start(folder, replace(tiny_config, encoder="none"), objective="pix2pix+noise")
 
 
+def test_a_map_of_codes_may_be_new(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
+    folder, mapped = saved(), replace(tiny_config, map_code=True)
+    networks, _ = start(folder, mapped)
+    x, z = torch.randn(2, 1, 32, 32).sign(), torch.randn(2, 8)
+    with torch.inference_mode():
+        assert torch.equal(networks.generator.eval()(x, z), load_checkpoint(folder).generator(x, z))
+
+
+def test_a_map_of_codes_is_not_dropped(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
+    with pytest.raises(UserError, match="has map_code True, this run asks for False"):
+        start(saved(map_code=True), tiny_config)
+
+
 def test_other_sizes_are_fine(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
     start(saved(), replace(tiny_config, image_size=64))
 
