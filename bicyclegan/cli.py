@@ -21,6 +21,8 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcomman
 
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
+from bicyclegan.evaluate import Evaluate
+from bicyclegan.publish import Publish
 from bicyclegan.training.command import Train, train_defaults
 
 if TYPE_CHECKING:
@@ -307,7 +309,9 @@ COMMANDS: dict[str, type] = {
     "render": Render,
     "import-official": ImportOfficial,
     "train": Train,
+    "evaluate": Evaluate,
     "prepare": Prepare,
+    "publish": Publish,
     "deploy": Deploy,
 }
 """All commands by name, in the order of --help."""

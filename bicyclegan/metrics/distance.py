@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     import lpips
 
 LPIPS_VERSION = "0.1"
+PACKAGES = ("lpips", "torchvision")
+"""That LPIPS is measured with."""
 BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 """Backbone files as torchvision names them, best first: the paper of LPIPS recommends alex for comparisons."""
+SOURCE = "https://download.pytorch.org/models/"
+"""Where torchvision itself gets them from. Their names end with the start of their SHA-256."""
 BATCH = 16
 
 
@@ -43,9 +48,39 @@ def best_distance() -> Distance:
     return next(distance for distance in DISTANCES if distance.available())
 
 
+def missing_packages() -> list[str]:
+    """Those of `PACKAGES` that are not installed."""
+    return [package for package in PACKAGES if find_spec(package) is None]
+
+
 def backbone_path(net: str) -> Path:
     """Where torchvision keeps the backbone of LPIPS: below TORCH_HOME."""
     return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONES[net]
+
+
+def download_backbone(net: str = "alex", progress: bool = True) -> Path:
+    """Fetch the backbone of LPIPS (alex: 233 MiB, squeeze: 5 MiB) unless it is there, check its hash, return its path.
+
+    progress: draw a bar on standard error.
+    Raises `UserError` when it cannot be had, with the way to do it by hand. Nothing incomplete is left behind.
+    """
+    path = backbone_path(net)
+    if path.is_file():
+        return path
+    url, [prefix] = SOURCE + path.name, re.findall(r"-([0-9a-f]{8,})\.pth$", path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), prefix, progress=progress)
+    except Exception as error:  # no network, no space, no permission, another file under this address
+        raise UserError(
+            "lpips_download",
+            "The network of LPIPS could not be downloaded ({why}). By hand: download {url} and put it, under the "
+            "same name, into {folder}.",
+            why=_first_line(error),
+            url=url,
+            folder=path.parent,
+        ) from error
+    return path
 
 
 @torch.no_grad()
@@ -62,7 +97,7 @@ def lpips_distance(net: str, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _lpips_available(net: str) -> bool:
-    return backbone_path(net).is_file() and all(find_spec(package) for package in ("lpips", "torchvision"))
+    return backbone_path(net).is_file() and not missing_packages()
 
 
 @lru_cache(maxsize=2)
@@ -83,9 +118,13 @@ def _load_lpips(net: str, path: Path) -> lpips.LPIPS:
             "lpips_weights",
             "{path} is not the backbone that LPIPS needs ({why}): download it again, or delete it to measure RGB.",
             path=path,
-            why=(str(error).splitlines() or [""])[0][:120] or type(error).__name__,
+            why=_first_line(error),
         ) from error
     return network.eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:120] or type(error).__name__
 
 
 def _in_file(key: str) -> str:

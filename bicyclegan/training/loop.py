@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -58,7 +59,7 @@ REMEDIES = {
 SOME_PHOTOS = 256
 """Photos that an informative encoder is started with, and codes are whitened by."""
 WHITENING_EPOCH = 1 << 24
-"""Augmentations that no update sees begin here."""
+"""Its augmentations are met by no update."""
 
 
 @dataclass(frozen=True)
@@ -357,11 +358,15 @@ class Run:
             self.folder.prune(self.config.record.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 
+    @cached_property
+    def whitening_photos(self) -> torch.Tensor:
+        """Always the same: other photos would move the codes by chance."""
+        return some_photos(self.data.train, epoch=WHITENING_EPOCH)
+
     def whiten(self) -> None:
         """Express codes anew, so that those of augmented training photos are spread as the prior is."""
-        networks, averaged, optim = self.networks, self.ema.networks, self.config.optim
-        photos = some_photos(self.data.train, epoch=WHITENING_EPOCH + self.position.step // optim.whiten_every)
-        by = measure_whitening(networks.encoder, photos)
+        networks, averaged = self.networks, self.ema.networks
+        by = measure_whitening(networks.encoder, self.whitening_photos)
         whiten(networks.encoder, networks.generator, by)
         if averaged is not networks:
             whiten(averaged.encoder, averaged.generator, by)

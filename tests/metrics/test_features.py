@@ -305,7 +305,7 @@ def test_real_features_do_not_depend_on_the_batch(inception: Extractor) -> None:
 
 @pytest.mark.slow
 def test_real_network_gives_the_published_number(inception: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example in the documentation of torchmetrics prints 12.7202 at layer 64. The file in half precision gives 0.2 % less."""
+    """torchmetrics documents 12.7202 for this example at layer 64. The file in half precision gives 0.2 % less."""
     monkeypatch.setattr(inception.network, "features_list", ["64"])
     torch.manual_seed(123)
     real = torch.randint(0, 200, (100, 3, 299, 299), dtype=torch.uint8)

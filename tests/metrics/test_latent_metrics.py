@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bicyclegan.metrics import LATENT_CHANCE, Outputs, evaluate
+from bicyclegan.metrics.latent import sliced_wasserstein
 
 Plant = Callable[..., Outputs]
 
@@ -74,3 +75,41 @@ def test_collapsed_dims_are_counted_out(plant: Plant) -> None:
 def test_one_photo_has_no_variance(plant: Plant) -> None:
     one = plant(mu=torch.ones(1, 4), logvar=torch.zeros(1, 4))
     assert evaluate(one, ["active_dims", "mu_variance"]) == {"active_dims": 0.0, "mu_variance": [0.0] * 4}
+
+
+def normal_codes(count: int, dims: int = 3) -> torch.Tensor:
+    return torch.randn(count, dims, generator=torch.Generator().manual_seed(1))
+
+
+def test_distance_of_known_codes_from_the_prior() -> None:
+    """2-Wasserstein distances of Gaussians: |mean| along a line, |1 - sigma| for another width."""
+    codes = normal_codes(4000)
+    small = sliced_wasserstein(codes)
+    assert 0 < small < 0.05
+    assert sliced_wasserstein(torch.zeros(4000, 3)) == pytest.approx(1, abs=0.01), "collapsed"
+    assert sliced_wasserstein(2 * codes) == pytest.approx(1, abs=0.05), "twice as wide"
+    assert sliced_wasserstein(0.25 * codes) == pytest.approx(0.75, abs=0.05)
+
+
+def test_a_shift_counts_along_the_directions() -> None:
+    """Mean square of the component of a vector along random directions in D dims: its square / D."""
+    codes = normal_codes(4000)
+    everywhere, one_dim = (sliced_wasserstein(codes + torch.tensor(shift)) for shift in ([0.5] * 3, [0.5, 0.0, 0.0]))
+    assert everywhere == pytest.approx(0.5, abs=0.05)
+    assert one_dim == pytest.approx(0.5 / math.sqrt(3), abs=0.05)
+
+
+def test_more_codes_of_the_prior_are_nearer_to_it() -> None:
+    found = [sliced_wasserstein(normal_codes(count)) for count in (1, 20, 200, 2000)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_two_lumps_are_not_the_prior() -> None:
+    """Mean 0 and variance 1, and nothing in the middle: E(|z| - 1)^2 = 2 - 2 E|z|."""
+    lumps = torch.tensor([[-1.0], [1.0]]).repeat(2000, 1)
+    assert sliced_wasserstein(lumps) == pytest.approx(math.sqrt(2 - 2 * LATENT_CHANCE), abs=1e-3)
+
+
+def test_the_distance_is_the_same_every_time_and_in_any_order() -> None:
+    codes = normal_codes(100)
+    assert sliced_wasserstein(codes) == sliced_wasserstein(codes.flip(0)) == sliced_wasserstein(codes.double())
