@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from bicyclegan import checkpoints
 from bicyclegan.checkpoints import (
+    DEFAULT_ROOT,
     content_hash,
     import_official,
     import_official_pair,
@@ -26,10 +28,13 @@ from bicyclegan.checkpoints import (
     resolve,
     save_checkpoint,
 )
-from bicyclegan.config import CheckpointConfig, EdgeStyle
+from bicyclegan.config import EVENTS_FILE, LOSSES_FILE, THUMBS_FILE, CheckpointConfig, EdgeStyle
 from bicyclegan.errors import UserError
+from bicyclegan.latents_file import load_latents
+from bicyclegan.metrics.latent import active
 from bicyclegan.models import Encoder, Generator
 from bicyclegan.sketch import Sketch
+from bicyclegan.training.events import read_events
 
 FIXTURES = Path(__file__).parent / "fixtures" / "official"
 Make = Callable[..., Path]
@@ -105,14 +110,28 @@ def test_listing_names_folders_with_a_config_only(tmp_path: Path, make_checkpoin
     assert list_checkpoints(tmp_path / "nowhere") == []
 
 
-def test_the_shipped_checkpoint_is_whole(shipped_checkpoint: Path) -> None:
-    assert shipped_checkpoint in list_checkpoints()
-    loaded = load_checkpoint(shipped_checkpoint)
-    assert loaded.config.name == "edges2shoes"
-    assert loaded.config.model.image_size == 128
-    assert loaded.encoder is not None
-    assert len(load_examples(shipped_checkpoint)) >= 3
-    assert all(not sketch.is_empty for sketch in load_examples(shipped_checkpoint))
+@pytest.mark.parametrize("name", ["edges2clothes", "edges2shoes"])
+def test_shipped_checkpoints_are_whole(name: str) -> None:
+    folder = DEFAULT_ROOT / name
+    assert folder in list_checkpoints()
+    loaded = load_checkpoint(folder)
+    assert loaded.config.name == name
+    assert loaded.half and loaded.encoder is not None
+    assert len(load_examples(folder)) >= 8
+    assert all(not sketch.is_empty for sketch in load_examples(folder))
+    latents = load_latents(folder)
+    assert latents is not None and not latents.stale and len(latents.mu) >= 100
+    assert sum(active(torch.from_numpy(latents.mu))) >= 6
+    assert len(list(read_events(folder / EVENTS_FILE))) > 100
+    for picture in (THUMBS_FILE, LOSSES_FILE, "sheet-validation.webp"):
+        with Image.open(folder / picture) as opened:
+            opened.load()
+    assert "Licence" in load_card(folder)
+    assert loaded.config.training["command"] in load_card(folder)
+
+
+def test_shipped_checkpoints_stay_small() -> None:
+    assert sum(path.stat().st_size for path in DEFAULT_ROOT.rglob("*") if path.is_file()) < 48 << 20
 
 
 def test_card_comes_without_its_front_matter(folder: Path) -> None:

@@ -83,12 +83,12 @@ def _three_channels(pictures: Tensor) -> Tensor:
 
 
 def _measurement(subject: Subject, extractor: Extractor, metric: SetMetric, floor: SetMetric | None) -> Measurement:
-    count, side, draws = len(subject.data.photos), subject.data.photos.shape[1], len(metric.values)
-    code = ", each sketch with one random code" if subject.latent_dim else ", one of each sketch"
-    told = (f"{draws} draws of " if draws > 1 else "") + f"{count} pictures{code}"
+    count, side, draws = len(subject.data.photos), subject.data.photos.shape[1], subject.protocol.draws
+    # The same words for a model without code, so that both stand in one row of a table.
+    told = f"{count} pictures, each sketch with one random code (draws: {draws}; 1 for a model without code)"
     against = "" if metric.group == ALONE else f", against the {count} validation photos"
     network = f" at {side} px; {extractor.name}; {metric.protocol}."
-    error = " Mean and standard error over draws." if draws > 1 else ""
+    error = " Mean over draws, and its standard error."
     reference = f" Reference: {len(floor.values)} draws of {count} training photos." if floor else ""
     return Measurement(
         name=metric.name,

@@ -84,7 +84,8 @@ def test_both_sides_have_as_many_pictures() -> None:
     assert [len(each) for each in eye.sets] == [COUNT] * (1 + 3 + 2), "photos, draws, training photos"
     assert found["fid768"].count == COUNT
     assert found["fid768"].protocol.startswith(
-        f"3 draws of {COUNT} pictures, each sketch with one random code, against the {COUNT} validation photos at 4 px;"
+        f"{COUNT} pictures, each sketch with one random code (draws: 3; 1 for a model without code), "
+        f"against the {COUNT} validation photos at 4 px;"
         " mean colour; Fréchet distance"
     )
     assert f"Reference: 2 draws of {COUNT} training photos." in found["fid768"].protocol
@@ -130,8 +131,7 @@ def test_one_draw_has_no_error(latent_dim: int, draws: int) -> None:
     assert len(eye.sets) == 2
     assert found.standard_error is None
     assert found.protocol.startswith(f"{COUNT} pictures, ")
-    assert ("random code" in found.protocol) == bool(latent_dim)
-    assert "standard error" not in found.protocol
+    assert f"draws: {draws}; 1 for a model without code" in found.protocol
 
 
 def test_a_seed_decides_all() -> None:

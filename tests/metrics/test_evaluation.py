@@ -381,7 +381,7 @@ def test_the_protocol_reaches_every_number(tiny_checkpoint: Path, data: Path, ey
     facts = evaluate(tiny_checkpoint, data, protocol=protocol).result.checkpoint
     assert facts.find("rgb_diversity").count == 5 * 3
     assert facts.find("latent_l1").count == 5 * 4
-    assert "3 draws of 6 pictures" in facts.find("fid").protocol
+    assert "6 pictures, each sketch with one random code (draws: 3;" in facts.find("fid").protocol
     assert facts.find("kl").count == 6
 
 
