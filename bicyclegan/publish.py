@@ -35,6 +35,9 @@ class Publish:
     folder that is replaced."""
     discriminators: bool = False
     """Add the discriminators, so that others can train on from it."""
+    clean_background: bool = False
+    """Keep codes away from the direction that colours the paper around drawings (needs map_code). Styles lose what
+    else it said."""
     overwrite: bool = False
     """Replace an existing checkpoint folder."""
     json: bool = False
@@ -55,6 +58,7 @@ class Publish:
                 card=card,
                 examples=self._examples(),
                 discriminators=self.discriminators,
+                clean=self.clean_background,
                 overwrite=self.overwrite,
                 progress=progress,
             )

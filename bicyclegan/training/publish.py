@@ -20,11 +20,13 @@ from bicyclegan.checkpoints import (
     save_checkpoint,
 )
 from bicyclegan.config import CONFIG_FILE, EVENTS_FILE, EXAMPLES_FILE, LOSSES_FILE, MODEL_FILE, CheckpointConfig
+from bicyclegan.data import open_data
 from bicyclegan.errors import UserError
 from bicyclegan.files import replace_folder
 from bicyclegan.images import webp_bytes
 from bicyclegan.models import Discriminator
 from bicyclegan.prepare import Progress, prepare_from
+from bicyclegan.training.background import MIDDLE, WIDTH, clean_background
 from bicyclegan.training.card import model_card
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.curves import Panel, Section, draw_curves
@@ -61,6 +63,7 @@ def publish(
     card: str = "",
     examples: str | None = None,
     discriminators: bool = False,
+    clean: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Published:
@@ -77,6 +80,7 @@ def publish(
         examples: sketches to start from, as `examples.ndjson` holds them. By default those of the folder that is
             replaced.
         discriminators: add them, for others to train on.
+        clean: keep codes away from the direction that colours the paper (`training.background`).
         overwrite: allow an existing checkpoint folder to be replaced.
 
     Raises:
@@ -87,6 +91,8 @@ def publish(
     assert runs, "nothing to publish"
     history, model, critics = _read_settled(runs, which)
     config = _describe(model.config, out.name, history)
+    cleaned = _clean(model, RunFolder(runs[-1]).load_config()) if clean else {}
+    config = dataclasses.replace(config, training={**config.training, **cleaned})
     if examples is None and (out / EXAMPLES_FILE).is_file():
         examples = (out / EXAMPLES_FILE).read_text("utf-8")
     with tempfile.TemporaryDirectory(prefix="bicyclegan-") as temporary:
@@ -155,6 +161,16 @@ def _describe(config: CheckpointConfig, name: str, history: History) -> Checkpoi
         "stages": [dataclasses.asdict(stage) for stage in stages],
     }
     return dataclasses.replace(config, name=name, training=without_paths(training))
+
+
+def _clean(model: Checkpoint, config: TrainConfig) -> dict[str, Any]:
+    """Narrow the code of a loaded model; returns what the card should tell of it."""
+    source = dataclasses.replace(config.source, max_images=2, cache_dir="")
+    with tempfile.TemporaryDirectory(prefix="bicyclegan-", ignore_cleanup_errors=True) as cache:
+        opened = open_data(dataclasses.replace(config, source=dataclasses.replace(source, cache_dir=cache)))
+        leak, left = clean_background(model.generator, opened.validation)
+    told = {"explained": round(leak.explained, 3), "before": round(leak.darkness, 4), "after": round(left, 4)}
+    return {"clean_background": {"middle": MIDDLE, "width": WIDTH, **told}}
 
 
 def _write_history(folder: Path, config: CheckpointConfig, history: History) -> list[str]:
