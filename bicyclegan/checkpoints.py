@@ -141,10 +141,14 @@ def load_config(folder: str | Path) -> CheckpointConfig:
 
 
 def load_card(folder: str | Path) -> str:
-    """The model card without its front matter, or an empty string."""
+    """The model card without its front matter and pictures, or an empty string.
+
+    Pictures lie in the folder or elsewhere on the net: a page that shows the text can reach neither.
+    """
     path = Path(folder) / CARD_FILE
     text = path.read_text("utf-8") if path.is_file() else ""
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    return re.sub(r"^!\[[^\]]*\]\([^)]*\)\n*", "", text, flags=re.MULTILINE).strip()
 
 
 def load_examples(folder: str | Path) -> list[Sketch]:

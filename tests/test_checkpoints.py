@@ -138,6 +138,8 @@ def test_card_comes_without_its_front_matter(folder: Path) -> None:
     assert load_card(folder) == "# Tiny\n\nRandom weights."
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# Title\n---\nrest\n", "utf-8")
     assert load_card(folder) == "# Title\n---\nrest"
+    (folder / "README.md").write_text("# Title\n\n![a sheet](sheet.webp)\n\ntext ![inline](a.png)\n", "utf-8")
+    assert load_card(folder) == "# Title\n\ntext ![inline](a.png)"
     (folder / "README.md").unlink()
     assert load_card(folder) == ""
 
