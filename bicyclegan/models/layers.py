@@ -55,7 +55,7 @@ class Modulation(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """(N or 1, C, H, W), (N, latent_dim) -> (N, C, H, W)."""
-        scale, shift = F.linear(z, self.weight, self.bias)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = exact_linear(z, self.weight, self.bias)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(x + shift, x, scale)
 
 
@@ -68,4 +68,13 @@ class CodeMap(nn.Module):
         self.bias = nn.Parameter(torch.zeros(latent_dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        return F.linear(z, self.weight, self.bias)
+        return exact_linear(z, self.weight, self.bias)
+
+
+def exact_linear(z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`F.linear` in double precision, rounded to z's: (N, D), (C, D), (C,) -> (N, C).
+
+    In single precision the last bit of a matrix product depends on where its rows lie in memory and how many there
+    are, and norms amplify that to other pixels: a recipe would not rebuild its picture.
+    """
+    return F.linear(z.double(), weight.double(), bias.double()).to(z.dtype)

@@ -391,3 +391,20 @@ def test_one_config_builds_all_three() -> None:
     networks = Generator(c), Encoder(c), Discriminator(c)
     assert all(network.config is c for network in networks)
     assert asdict(c)["base_channels"] == 4
+
+
+@pytest.mark.parametrize("fields", [{"map_code": True}, {"inject": "adain"}])
+@torch.inference_mode()
+def test_a_code_gives_the_same_bits_wherever_it_lies_in_memory(fields: dict[str, object]) -> None:
+    """Recipes bring codes from files, and samples come alone or in a batch."""
+    network = generator(config(5, **fields))
+    layer = network.code_map or network.up[1].modulation
+    layer.weight.normal_()
+    given = () if network.code_map else (torch.randn(1, layer.bias.numel() // 2, 4, 4),)
+    z = torch.randn(11, 8, generator=torch.Generator().manual_seed(0))
+    expected = layer(*given, z)
+    for offset in range(1, 9):
+        moved = torch.empty(11 * 8 + offset)[offset:].view(11, 8).copy_(z)
+        assert torch.equal(layer(*given, moved), expected)
+    for k in range(11):
+        assert torch.equal(layer(*given, z[k : k + 1])[0], expected[k])

@@ -175,7 +175,7 @@ def photo(url: str, name: str = "photo.png") -> SimpleNamespace:
 def test_a_photo_becomes_lines_and_more_lines(handlers):
     disc = np.full((300, 200, 3), 255, np.uint8)
     disc[90:210, 50:150] = (200, 60, 60)
-    disc[130:170, 80:120] = (215, 75, 75)  # a faint inner shape
+    disc[130:170, 80:120] = (206, 66, 66)  # a faint inner shape
     sketch, kept, slider = handlers.trace_photo(NAME, photo(data_url(png(Image.fromarray(disc)))), visitor())
     assert slider.visible
     assert kept.shape == (300, 200, 3)
