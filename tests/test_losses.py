@@ -64,8 +64,10 @@ def test_cross_entropy_of_extreme_scores_is_finite_and_still_teaches() -> None:
 
 
 def test_an_unknown_adversarial_loss_names_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"There is no adversarial loss 'hinge'; use one of lsgan, vanilla\."):
-        losses.adversarial_loss("hinge")
+    with pytest.raises(
+        UserError, match=r"There is no adversarial loss 'ns'; use one of lsgan, vanilla, hinge, wgan, wgan-gp\."
+    ):
+        losses.adversarial_loss("ns")
     assert losses.adversarial_loss("lsgan") is ADVERSARIAL["lsgan"]
 
 
@@ -176,3 +178,111 @@ def test_half_precision_is_computed_in_single(loss: Callable[[Tensor], Tensor]) 
     computed = loss(x)
     assert computed.dtype == torch.float32
     torch.testing.assert_close(computed, loss(x.float()))
+
+
+# Remedies
+
+
+def test_hinge_by_hand() -> None:
+    loss = ADVERSARIAL["hinge"]
+    assert loss.real(scores(0.4, 1.5)).item() == pytest.approx(0.6 / 2)
+    assert loss.fake(scores(0.4, -1.5)).item() == pytest.approx(1.4 / 2)
+    assert loss.generator(scores(0.4, -1.5)).item() == pytest.approx(1.1 / 2)
+
+
+@pytest.mark.parametrize("name", ["wgan", "wgan-gp"])
+def test_a_critic_widens_the_distance_and_the_generator_closes_it(name: str) -> None:
+    loss = ADVERSARIAL[name]
+    real, fake = scores(3.0, 1.0), scores(-1.0, 0.0)
+    assert (loss.real(real) + loss.fake(fake)).item() == pytest.approx(-2.5), "minus the distance of the means"
+    assert loss.generator(fake).item() == pytest.approx(0.5)
+
+
+def slope_critic(slope: float) -> Callable[[Tensor], list[Tensor]]:
+    """Two scales that together rise by `slope` along the first pixel, and by nothing else."""
+    return lambda photo: [slope / 4 * photo[:, :1, :1, :1].expand(-1, 1, 3, 3), 3 * slope / 4 * photo[:, :1, :1, :1]]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, 3.0])
+def test_the_gradient_penalty_is_the_distance_of_the_slope_from_one(slope: float) -> None:
+    real, fake = torch.rand(3, 3, 8, 8), torch.rand(3, 3, 8, 8)
+    penalty = losses.gradient_penalty(slope_critic(slope), real, fake, torch.rand(3))
+    assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
+
+
+def test_the_gradient_penalty_looks_between_the_real_and_the_fake() -> None:
+    """The slope of x^2 / 2 is x: at the fake 0, at the real one 1, half way 0.5."""
+    real, fake = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    values = [
+        losses.gradient_penalty(lambda photo: [photo.square() / 2], real, fake, torch.tensor([place])).item()
+        for place in (0.0, 0.5, 1.0)
+    ]
+    assert values == pytest.approx([1.0, 0.25, 0.0])
+
+
+def test_the_gradient_penalty_teaches_the_critic_and_leaves_pictures_alone() -> None:
+    weight = torch.tensor(3.0, requires_grad=True)
+    fake = torch.rand(2, 1, 2, 2, requires_grad=True)
+    losses.gradient_penalty(
+        lambda p: [weight * p[:, :, :1, :1]], torch.rand(2, 1, 2, 2), fake, torch.rand(2)
+    ).backward()
+    assert weight.grad.item() == pytest.approx(2 * (3 - 1))
+    assert fake.grad is None
+
+
+def test_squared_losses_by_hand() -> None:
+    fake, real = torch.tensor([[[[0.5, -1.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
+    assert losses.pixel_l2(fake, real).item() == pytest.approx((0.25 + 4) / 2)
+    z = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
+    assert losses.latent_l2(torch.zeros_like(z), z).item() == pytest.approx(1, abs=0.02)
+    assert losses.latent_l2(z, z).item() == 0
+
+
+def test_the_best_answer_to_doubt_is_a_blur_in_l2_and_a_choice_in_l1() -> None:
+    """Three photos of one sketch, two black and one white: L1 paints black, L2 paints grey."""
+    photos = torch.tensor([-1.0, -1.0, 1.0]).view(3, 1, 1, 1)
+    answers = torch.linspace(-1, 1, 61)
+    best = {
+        name: answers[torch.stack([loss(answer.expand_as(photos), photos) for answer in answers]).argmin()].item()
+        for name, loss in losses.PIXEL.items()
+    }
+    assert best["l1"] == -1
+    assert best["l2"] == pytest.approx(-1 / 3, abs=0.04)
+
+
+def test_mode_seeking_falls_when_pictures_move_apart_and_rises_when_codes_do() -> None:
+    one, (z, other_z) = torch.zeros(6, 3, 4, 4), codes()
+    values = [losses.mode_seeking(one, one + apart, z, other_z).item() for apart in (0.0, 0.1, 0.5, 2.0)]
+    assert values == sorted(values, reverse=True)
+    assert values[1] == pytest.approx((z - other_z).abs().mean().item() / (0.1 + losses.LEAST_DIFFERENCE), rel=1e-4)
+    assert losses.mode_seeking(one, one + 0.1, 2 * z, 2 * other_z).item() == pytest.approx(2 * values[1])
+
+
+def test_mode_seeking_of_equal_pictures_is_finite_and_leaves_codes_alone() -> None:
+    fake, (z, other_z) = torch.zeros(6, 3, 4, 4, requires_grad=True), codes()
+    z.requires_grad_()
+    loss = losses.mode_seeking(fake, fake.detach() + 1e-6, z, other_z)
+    loss.backward()
+    assert loss.isfinite()
+    assert fake.grad.isfinite().all()
+    assert fake.grad.abs().max() > 0
+    assert z.grad is None
+
+
+def test_mode_seeking_of_a_sample_does_not_know_its_neighbours() -> None:
+    pictures, others, (z, other_z) = torch.rand(6, 3, 4, 4), torch.rand(6, 3, 4, 4), codes()
+    each = [losses.mode_seeking(pictures[[k]], others[[k]], z[[k]], other_z[[k]]) for k in range(6)]
+    torch.testing.assert_close(losses.mode_seeking(pictures, others, z, other_z), torch.stack(each).mean())
+
+
+def test_perceptual_adds_up_layers_and_holds_the_photo_still() -> None:
+    def features(pictures: Tensor) -> list[Tensor]:
+        return [pictures, 10 * pictures.mean(dim=1)]
+
+    fake, real = torch.zeros(2, 3, 4, 4, requires_grad=True), torch.full((2, 3, 4, 4), 0.5, requires_grad=True)
+    loss = losses.perceptual(features, fake, real)
+    assert loss.item() == pytest.approx(0.5 + 5)
+    loss.backward()
+    assert fake.grad.abs().max() > 0
+    assert real.grad is None
+    assert losses.perceptual(features, real, real).item() == 0

@@ -185,7 +185,8 @@ class Run:
         return (b, a) if turned else (a, b)
 
     def noise(self, step: int) -> Noise:
-        return Noise(self.tensors[f"step{step}.encoder_noise"], self.tensors[f"step{step}.z_random"])
+        encoder, random = self.tensors[f"step{step}.encoder_noise"], self.tensors[f"step{step}.z_random"]
+        return Noise(encoder, random, between=torch.zeros(len(random)))
 
     def inputs(self) -> dict[str, tuple[Tensor, ...]]:
         """What each network is shown to compare outputs: pictures and random codes of step 0."""

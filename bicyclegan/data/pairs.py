@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +22,7 @@ from bicyclegan.data.augment import Geometry, random_geometry, warp_labels, warp
 from bicyclegan.data.cache import Pictures, PixelSpec, Progress, load_pictures
 from bicyclegan.data.check import DataReport, check_sketches, make_report
 from bicyclegan.data.files import DataFiles, find_files
+from bicyclegan.data.mix import Pair, augmix, cutmix, mixup
 from bicyclegan.data.recolour import recolour
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_box, fit_square
@@ -30,7 +31,7 @@ from bicyclegan.sketch.foreground import find_object
 from bicyclegan.sketch.lines import resize_lines
 from bicyclegan.training.config import StrokeConfig, TrainConfig
 
-ORDER, AUGMENTATION = 1, 2
+ORDER, AUGMENTATION, MIXING = 1, 2, 3
 """What a random stream is for: its second seed, after the run's."""
 PLAIN_BACKGROUND = 0.75
 """Share of a photo's border in one colour from which its object can be told from its background."""
@@ -60,7 +61,32 @@ class PairDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """(epoch, index) -> sketch (S, S, input_channels) and photo (S, S, output_channels), augmented, uint8."""
-        epoch, index = key
+        pair = self._augmented(*key)
+        return pair if self.config.regular.mix == "none" else self._mixed(pair, *key)
+
+    def _mixed(self, pair: Pair, epoch: int, index: int) -> Pair:
+        """Some of the pairs mixed with another of the epoch, or with themselves."""
+        regular, random = self.config.regular, np.random.RandomState([self.config.seed, MIXING, epoch, index])
+        if random.uniform() >= regular.mix_share:
+            return pair
+        share = random.beta(regular.mix_alpha, regular.mix_alpha)
+        if regular.mix == "augmix":
+            plain = self.pictures.plainness[index] >= PLAIN_BACKGROUND
+            return augmix(pair, partial(self._moved, plain), share, regular.mix_alpha, random)
+        other = self._augmented(epoch, int(random.randint(len(self))))
+        return mixup(pair, other, share) if regular.mix == "mixup" else cutmix(pair, other, share, random)
+
+    def _moved(self, plain: bool, pair: Pair, geometry: Geometry) -> Pair:
+        """An augmented pair, moved once more."""
+        sketch, photo = pair
+        if self.pictures.spec.sketch in ("computed", "lines"):
+            moved = warp_lines(sketch[..., 0], geometry, plain, self.config.edge_style.antialias)
+        else:
+            moved = self._warped(sketch, geometry, plain)
+        return self._with_channels(moved, warp_photo(photo, geometry, plain))
+
+    def _augmented(self, epoch: int, index: int) -> Pair:
+        """The pair as every epoch sees it in another way."""
         config, augment = self.config, self.config.augment
         random = _stream(config.seed, AUGMENTATION, epoch, index)
         geometry = random_geometry(augment, self.pictures.spec.size, config.model.image_size, random)
@@ -190,6 +216,19 @@ def step_keys(
     return [(epoch, int(_order(length, seed, epoch)[place])) for epoch, place in places]
 
 
+def check_shared(batch_size: int, world_size: int, halves: bool = True) -> None:
+    """Raise `UserError` unless so many processes can each have the same part of a batch, or of both its halves."""
+    multiple = (2 if halves else 1) * world_size
+    if batch_size % multiple:
+        raise UserError(
+            "data_processes",
+            "batch_size {batch_size} cannot be shared by {world_size} process(es): use a multiple of {multiple}.",
+            batch_size=batch_size,
+            world_size=world_size,
+            multiple=multiple,
+        )
+
+
 def make_loader(
     dataset: PairDataset,
     config: TrainConfig,
@@ -253,15 +292,8 @@ class _Steps:
 
 def _places_of_rank(batch_size: int, rank: int, world_size: int, halves: bool) -> list[int]:
     parts = 2 if halves else 1
-    share, rest = divmod(batch_size, parts * world_size)
-    if rest:
-        raise UserError(
-            "data_processes",
-            "batch_size {batch_size} cannot be shared by {world_size} process(es): use a multiple of {multiple}.",
-            batch_size=batch_size,
-            world_size=world_size,
-            multiple=parts * world_size,
-        )
+    check_shared(batch_size, world_size, halves)
+    share = batch_size // (parts * world_size)
     starts = (part * batch_size // parts + rank * share for part in range(parts))
     return [place for start in starts for place in range(start, start + share)]
 

@@ -53,9 +53,14 @@ def missing_packages() -> list[str]:
     return [package for package in PACKAGES if find_spec(package) is None]
 
 
+def weights_path(name: str) -> Path:
+    """Where torchvision keeps the weights it fetched: below TORCH_HOME."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
 def backbone_path(net: str) -> Path:
-    """Where torchvision keeps the backbone of LPIPS: below TORCH_HOME."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONES[net]
+    """Where the backbone of LPIPS lies."""
+    return weights_path(BACKBONES[net])
 
 
 def download_backbone(net: str = "alex", progress: bool = True) -> Path:
@@ -64,7 +69,19 @@ def download_backbone(net: str = "alex", progress: bool = True) -> Path:
     progress: draw a bar on standard error.
     Raises `UserError` when it cannot be had, with the way to do it by hand. Nothing incomplete is left behind.
     """
-    path = backbone_path(net)
+    return download_weights(backbone_path(net), "The network of LPIPS", progress)
+
+
+def download_weights(path: Path, what: str, progress: bool = True) -> Path:
+    """Fetch weights of torchvision unless they are there, check their hash, return their path.
+
+    Args:
+        path: see `weights_path`; the name ends with the start of the SHA-256.
+        what: for messages, at the beginning of a sentence.
+        progress: draw a bar on standard error.
+
+    Raises `UserError` when they cannot be had, with the way to do it by hand. Nothing incomplete is left behind.
+    """
     if path.is_file():
         return path
     url, [prefix] = SOURCE + path.name, re.findall(r"-([0-9a-f]{8,})\.pth$", path.name)
@@ -73,9 +90,10 @@ def download_backbone(net: str = "alex", progress: bool = True) -> Path:
         torch.hub.download_url_to_file(url, str(path), prefix, progress=progress)
     except Exception as error:  # no network, no space, no permission, another file under this address
         raise UserError(
-            "lpips_download",
-            "The network of LPIPS could not be downloaded ({why}). By hand: download {url} and put it, under the "
-            "same name, into {folder}.",
+            "weights_download",
+            "{what} could not be downloaded ({why}). By hand: download {url} and put it, under the same name, into "
+            "{folder}.",
+            what=what,
             why=_first_line(error),
             url=url,
             folder=path.parent,
@@ -92,8 +110,13 @@ def rgb_distance(x: Tensor, y: Tensor) -> Tensor:
 @torch.no_grad()
 def lpips_distance(net: str, x: Tensor, y: Tensor) -> Tensor:
     """LPIPS (Zhang et al. 2018) of pictures in [-1, 1]: (N, 3, H, W) twice -> (N,)."""
-    network = _load_lpips(net, backbone_path(net))
+    network = lpips_network(net)
     return torch.cat([network(*pair).flatten() for pair in zip(x.split(BATCH), y.split(BATCH), strict=True)])
+
+
+def lpips_network(net: str) -> lpips.LPIPS:
+    """LPIPS on the CPU, shared by all who ask; its backbone must be there."""
+    return _load_lpips(net, backbone_path(net))
 
 
 def _lpips_available(net: str) -> bool:

@@ -62,10 +62,11 @@ class StepLogged:
     epoch: float = 0.0
     """How often every training picture was seen."""
     losses: dict[str, Number] = field(default_factory=dict)
-    """Unweighted: gan_encoded, gan_random, l1, kl, latent_l1 (of G and E), d_encoded, d_random (of D, D2)."""
+    """Unweighted: gan_encoded, gan_random, l1 or l2, kl, latent_l1 or latent_l2, perceptual, mode_seeking (of G and E),
+    d_encoded, d_random, penalty_encoded, penalty_random (of D, D2). Those that the run has."""
     scores: dict[str, Number] = field(default_factory=dict)
     """Mean D(real) and D(fake) of both paths: real_encoded, fake_encoded, real_random, fake_random. lsgan aims at
-    1 and 0; for vanilla these are logits."""
+    1 and 0, hinge at over 1 and under -1; for vanilla these are logits; wgan has no scale."""
     inputs: dict[str, Number] = field(default_factory=dict)
     """What reached the networks: a_min, a_max, a_mean of sketches, b_* of photos. In [-1, 1]; white is 1."""
     mu_mean: list[Number] = field(default_factory=list)
@@ -75,11 +76,13 @@ class StepLogged:
     kl_per_dim: list[Number] = field(default_factory=list)
     """KL of the posterior to N(0, 1) per dim, in nats."""
     gradient_norms: dict[str, Number] = field(default_factory=dict)
-    """L2 norm of the gradient of each network, at this step."""
+    """L2 norm of the gradient of each network, at this step, before it is clipped."""
     gradient_shares: dict[str, Number] = field(default_factory=dict)
     """L2 norm of the gradient that each weighted loss alone gives to G, divided by their sum, at this step; only
     every `measure_every` steps, else empty. 0: that loss does not reach G."""
     learning_rates: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each loss at this step: they may change during a run."""
     images_per_second: float = 0.0
     loader_share: float = 0.0
     """Part of the time that was spent waiting for pictures, 0 to 1."""

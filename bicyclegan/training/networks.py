@@ -43,7 +43,7 @@ def build_networks(config: TrainConfig) -> Networks:
     model, loss, optim = config.model, config.loss, config.optim
     objective = OBJECTIVES[loss.objective]
     torch.manual_seed(config.seed)
-    judged = [loss.weight(f"gan_{path.name}") > 0 for path in objective.paths]
+    judged = [loss.uses(f"gan_{path.name}") for path in objective.paths]
     networks = Networks(
         generator=Generator(model),
         encoder=Encoder(model) if objective.needs_encoder else None,
@@ -56,12 +56,12 @@ def build_networks(config: TrainConfig) -> Networks:
 
 
 def make_optimizers(networks: Networks, optim: OptimConfig) -> dict[str, torch.optim.Optimizer]:
-    """One Adam for each network, by its name."""
-    betas = (optim.beta1, optim.beta2)
-    return {
-        name: torch.optim.Adam(network.parameters(), lr=optim.learning_rate, betas=betas)
-        for name, network in networks.named()
-    }
+    """One Adam for each network, by its name; AdamW where weights decay."""
+    options: dict[str, object] = {"lr": optim.learning_rate, "betas": (optim.beta1, optim.beta2)}
+    kind: type[torch.optim.Optimizer] = torch.optim.Adam
+    if optim.weight_decay:
+        kind, options = torch.optim.AdamW, {**options, "weight_decay": optim.weight_decay}
+    return {name: kind(network.parameters(), **options) for name, network in networks.named()}
 
 
 def count_parameters(networks: Networks) -> dict[str, int]:

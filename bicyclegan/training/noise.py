@@ -12,27 +12,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ENCODER, RANDOM, LAYERS = 101, 102, 103
+ENCODER, RANDOM, LAYERS, BETWEEN = 101, 102, 103, 104
 """What a stream is for. Tags below 100 belong to `data`."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard normal numbers of one step."""
+    """Random numbers of one step: standard normal for codes."""
 
     encoder: Tensor
     """(n, latent_dim): multiplies sigma in the encoded path."""
     random: Tensor
     """(n, latent_dim): the codes of the random path."""
+    between: Tensor
+    """(n,) uniform in [0, 1]: where a gradient penalty looks, between fake and real."""
 
     def to(self, device: torch.device) -> Noise:
         """The same numbers elsewhere."""
-        return Noise(self.encoder.to(device), self.random.to(device))
+        return Noise(self.encoder.to(device), self.random.to(device), self.between.to(device))
+
+    def part(self, rows: slice) -> Noise:
+        """That of some samples."""
+        return Noise(self.encoder[rows], self.random[rows], self.between[rows])
 
 
 def draw_noise(seed: int, step: int, samples: range, latent_dim: int) -> Noise:
     """Noise of a step for samples numbered over all processes; float32 on the CPU."""
-    return Noise(*(_normal(seed, purpose, step, samples, latent_dim) for purpose in (ENCODER, RANDOM)))
+    encoder, random = (_normal(seed, purpose, step, samples, latent_dim) for purpose in (ENCODER, RANDOM))
+    between = [np.random.RandomState([seed, BETWEEN, step, k]).uniform() for k in samples]
+    return Noise(encoder, random, torch.tensor(between, dtype=torch.float32))
 
 
 def seed_layers(seed: int, step: int, rank: int = 0) -> None:

@@ -47,13 +47,6 @@ class Objective:
         """Whether photos are read."""
         return self.latent or any(path.code in ("posterior", "mean") for path in self.paths)
 
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Names of G's and E's losses."""
-        gan = [f"gan_{path.name}" for path in self.paths]
-        rest = {"l1": any(path.pixel for path in self.paths), "kl": self.kl, "latent_l1": self.latent}
-        return (*gan, *(name for name, used in rest.items() if used))
-
 
 _ENCODED = CodePath("encoded", "posterior", pixel=True)
 _RANDOM = CodePath("random", "prior", pixel=False)

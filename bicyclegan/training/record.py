@@ -63,6 +63,8 @@ class Recorder:
 
     def log(self, event: StepLogged) -> None:
         """Send one line of numbers to the trackers and, now and then, to people."""
+        if not self.run.main:
+            return
         self._track(
             event.step, {**_flat(event, "losses", "scores", "learning_rates"), "speed": event.images_per_second}
         )
@@ -77,7 +79,6 @@ class Recorder:
         run = self.run
         if not run.main:
             return
-        run.check()
         begin = time.perf_counter()
         found = validate(run.config, run.ema.networks, run.networks, self.pictures)
         self.metrics = found.metrics
@@ -101,7 +102,6 @@ class Recorder:
         run = self.run
         if not run.main:
             return
-        run.check()
         networks, dim = run.ema.networks, run.config.model.latent_dim
         a, b = self.pictures.a[:SHEET_ROWS], self.pictures.b[:SHEET_ROWS]
         z = draw_codes(run.config.seed, 1, SHEET_SAMPLES if dim else 1, dim).expand(len(a), -1, -1)
@@ -169,7 +169,8 @@ class Recorder:
     def close(self) -> None:
         """Flush the trackers."""
         if self._tracking:
-            self.run.accelerator.end_training()
+            for tracker in self.run.accelerator.trackers:
+                tracker.finish()
 
     def _check_measurable(self) -> None:
         """Raise `UserError`, before training, when the metric that is to rank checkpoints cannot be measured."""
@@ -199,8 +200,14 @@ class Recorder:
         run, value, before = self.run, found.metrics[self.ranking.name], self.run.position.best
         better = before is None or (value < before if self.ranking.better == "lower" else value > before)
         if better:
-            run.position.best = float(value)
+            run.position.best, run.position.waited = float(value), 0
             self.export(run.folder.best, "best", float(value))
+            return
+        run.position.waited += 1
+        if run.config.optim.schedule == "plateau" and run.position.waited >= run.config.optim.patience:
+            run.position.waited = 0
+            run.position.plateaus += 1
+            run.report(f"{self.ranking.name} has not got better for a while: the learning rate falls.")
 
     def _track(self, step: int, values: dict[str, float]) -> None:
         if self.run.config.record.log_with == "none":

@@ -17,8 +17,14 @@ class Progress:
     """Updates to make in all."""
     steps_per_epoch: float
     """Updates in which every training picture is seen once."""
-    decay_start: float
+    decay_start: float = 0.0
     """Share of the run after which the learning rate falls."""
+    decay_every: int = 1
+    """Updates between two falls."""
+    decay_factor: float = 1.0
+    """What the learning rate is multiplied by at each."""
+    plateaus: int = 0
+    """How often validation has stopped getting better."""
 
 
 def constant(progress: Progress) -> float:
@@ -42,6 +48,21 @@ def linear_epochs(progress: Progress) -> float:
     return 1.0 - max(0, epoch + 1 - niter) / (epochs - niter + 1)
 
 
+def step(progress: Progress) -> float:
+    """Times `decay_factor` every `decay_every` updates."""
+    return progress.decay_factor ** (progress.step // progress.decay_every)
+
+
+def plateau(progress: Progress) -> float:
+    """Times `decay_factor` whenever validation has stopped getting better."""
+    return progress.decay_factor**progress.plateaus
+
+
+def warmup(done: int, updates: int) -> float:
+    """Factor of the update after `done` others: up to 1 on a straight line over the first ones (Goyal et al. 2017)."""
+    return min(1.0, (done + 1) / updates) if updates else 1.0
+
+
 def cosine(progress: Progress) -> float:
     """1, then half a cosine down to 0 at the end (Loshchilov & Hutter 2017, without restarts)."""
     return 0.5 * (1 + math.cos(math.pi * (1 - linear(progress))))
@@ -51,6 +72,8 @@ SCHEDULES: dict[str, Callable[[Progress], float]] = {
     "constant": constant,
     "linear": linear,
     "linear-epochs": linear_epochs,
+    "step": step,
     "cosine": cosine,
+    "plateau": plateau,
 }
 """Factors on the learning rate by the name that the option `schedule` gives."""

@@ -31,6 +31,10 @@ class Position:
     """Updates from the start in which only discriminators learn."""
     best: float | None = None
     """Best value so far of the metric that decides about `best/`."""
+    waited: int = 0
+    """Validations since then."""
+    plateaus: int = 0
+    """How often the learning rate was lowered because of that."""
     data: str = ""
     """Fingerprint of the training pictures, whose order must not change."""
 

@@ -49,7 +49,7 @@ def test_a_download_that_fails_leaves_nothing(server: Path, content: bytes | Non
     with pytest.raises(UserError, match="could not be downloaded") as caught:
         download_backbone(progress=False)
     folder = backbone_path("alex").parent
-    assert caught.value.code == "lpips_download"
+    assert caught.value.code == "weights_download"
     assert f"download {server.as_uri()} and put it, under the same name, into {folder}" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [*folder.iterdir()] == []

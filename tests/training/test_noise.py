@@ -12,8 +12,12 @@ from bicyclegan.training.noise import Noise, draw_noise, seed_layers
 ALL = range(6)
 
 
+def numbers(noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+    return noise.encoder, noise.random, noise.between
+
+
 def same(one: Noise, two: Noise) -> bool:
-    return torch.equal(one.encoder, two.encoder) and torch.equal(one.random, two.random)
+    return all(torch.equal(*pair) for pair in zip(numbers(one), numbers(two), strict=True))
 
 
 def test_the_same_question_has_the_same_answer_whatever_was_drawn_before() -> None:
@@ -32,7 +36,7 @@ def test_drawing_leaves_torchs_own_generator_alone() -> None:
 def test_the_shares_of_two_processes_join_to_the_whole() -> None:
     whole = draw_noise(1, 5, ALL, 4)
     one, two = draw_noise(1, 5, range(3), 4), draw_noise(1, 5, range(3, 6), 4)
-    assert same(whole, Noise(torch.cat([one.encoder, two.encoder]), torch.cat([one.random, two.random])))
+    assert same(whole, Noise(*(torch.cat(pair) for pair in zip(numbers(one), numbers(two), strict=True))))
 
 
 def test_seed_step_sample_and_purpose_each_change_every_number() -> None:
@@ -42,8 +46,16 @@ def test_seed_step_sample_and_purpose_each_change_every_number() -> None:
     assert len(noise.random.unique()) == noise.random.numel(), "two samples share numbers"
 
 
-def test_numbers_are_standard_normal() -> None:
-    for numbers in vars(draw_noise(0, 0, range(500), 8)).values():
+def test_places_between_are_uniform() -> None:
+    places = draw_noise(0, 0, range(1000), 8).between
+    assert places.dtype == torch.float32
+    assert 0 <= places.min() < 0.01 < 0.99 < places.max() <= 1
+    assert abs(places.mean().item() - 0.5) < 0.03
+
+
+def test_numbers_for_codes_are_standard_normal() -> None:
+    noise = draw_noise(0, 0, range(500), 8)
+    for numbers in (noise.encoder, noise.random):
         assert numbers.dtype == torch.float32
         assert abs(numbers.mean().item()) < 0.05
         assert abs(numbers.std().item() - 1) < 0.05

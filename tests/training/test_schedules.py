@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from bicyclegan.training.config import ScheduleName
-from bicyclegan.training.schedules import SCHEDULES, Progress
+from bicyclegan.training.schedules import SCHEDULES, Progress, warmup
 
 
 def factors(name: str, steps: int = 100, steps_per_epoch: float = 10, decay_start: float = 0.5) -> list[float]:
@@ -54,6 +54,21 @@ def test_linear_epochs_with_broken_epochs() -> None:
     values = factors("linear-epochs", steps=25, steps_per_epoch=7.5)
     assert values[0] == 1
     assert len(set(values)) > 1
+
+
+def test_step_falls_by_the_same_factor_again_and_again() -> None:
+    values = [SCHEDULES["step"](Progress(k, 100, 10, decay_every=30, decay_factor=0.5)) for k in range(100)]
+    assert [values[k] for k in (0, 29, 30, 59, 60, 90)] == [1, 1, 0.5, 0.5, 0.25, 0.125]
+
+
+def test_plateau_falls_with_every_plateau_and_not_with_time() -> None:
+    values = [SCHEDULES["plateau"](Progress(99, 100, 10, decay_factor=0.5, plateaus=k)) for k in range(3)]
+    assert values == [1, 0.5, 0.25]
+
+
+def test_warm_up_rises_on_a_straight_line_and_does_something_at_once() -> None:
+    assert [warmup(done, 4) for done in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert warmup(0, 0) == 1
 
 
 def test_cosine_is_half_way_down_in_the_middle_of_its_decay() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_steps import OFF, Given, batch_for, gradients, make_step, moved, reached, states, used
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional as F
@@ -16,66 +17,24 @@ from bicyclegan import losses
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.losses import ADVERSARIAL, AdversarialLoss
-from bicyclegan.training.config import LossConfig, OptimConfig, TrainConfig
-from bicyclegan.training.networks import Networks, build_networks, make_optimizers
-from bicyclegan.training.noise import Noise, draw_noise
+from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.networks import Networks, build_networks
+from bicyclegan.training.noise import Noise
 from bicyclegan.training.objectives import OBJECTIVES
-from bicyclegan.training.presets import model_for_objective
-from bicyclegan.training.step import LossFunctions, StepRecord, TrainStep
+from bicyclegan.training.step import Batch, LossFunctions, StepRecord, TrainStep
 
-OFF = {"lambda_gan": 0, "lambda_gan2": 0, "lambda_l1": 0, "lambda_z": 0, "lambda_kl": 0}
 LSGAN = ADVERSARIAL["lsgan"]
-Batch = tuple[Tensor, Tensor, Noise]
 
 
 @pytest.fixture
 def start(tiny_config: ModelConfig) -> Callable[..., TrainStep]:
-    """`start(objective, functions=None, before_update=(), model={}, **fields of LossConfig)`: a step with networks.
+    """`start(objective, functions=None, before_update=(), model={}, **fields of LossConfig)`: see `make_step`."""
 
-    Transposed convolutions, so that the innermost level is more than rounding: bilinear upsampling makes its single
-    pixel a constant picture, which instance norm then takes away.
-    """
-
-    def make(objective: str = "bicyclegan", *, model: dict[str, object] | None = None, **fields: object) -> TrainStep:
-        given = {name: fields.pop(name) for name in ("functions", "before_update", "autocast") if name in fields}
-        config = TrainConfig(
-            model=model_for_objective(replace(tiny_config, **{"upsample": "transposed", **(model or {})}), objective),
-            loss=LossConfig(objective, **fields),
-            optim=OptimConfig(init="kaiming"),
-        )
-        networks = build_networks(config)
-        return TrainStep(networks, make_optimizers(networks, config.optim), config.loss, **given)
+    def make(objective: str = "bicyclegan", **fields: object) -> TrainStep:
+        options = {name: fields.pop(name) for name in ("functions", "before_update", "autocast") if name in fields}
+        return make_step(tiny_config, objective, options=options, **fields)
 
     return make
-
-
-def batch_for(step: TrainStep, size: int = 4, seed: int = 0) -> Batch:
-    """Sketches, photos and noise."""
-    model, generator = step.networks.generator.config, torch.Generator().manual_seed(seed)
-    side = (model.image_size, model.image_size)
-    a = torch.randn(size, model.input_channels, *side, generator=generator).sign()
-    b = torch.rand(size, 3, *side, generator=generator) * 2 - 1
-    painted = size // 2 if step.objective.two_paths else size
-    return a, b, draw_noise(seed, 0, range(painted), model.latent_dim)
-
-
-def states(networks: Networks) -> dict[str, dict[str, Tensor]]:
-    return {name: deepcopy(network.state_dict()) for name, network in networks.named()}
-
-
-def moved(before: dict[str, dict[str, Tensor]], networks: Networks) -> set[str]:
-    """Networks of which anything changed, to the bit."""
-    after = states(networks)
-    return {name for name in before if any(not torch.equal(before[name][k], after[name][k]) for k in before[name])}
-
-
-def gradients(network: nn.Module) -> dict[str, Tensor | None]:
-    return {name: weight.grad for name, weight in network.named_parameters()}
-
-
-def reached(network: nn.Module) -> bool:
-    """Whether any gradient has come here that is not rounding."""
-    return any(grad is not None and grad.abs().max() > 1e-7 for grad in gradients(network).values())
 
 
 # Gradient routing
@@ -283,12 +242,12 @@ def test_gradients_do_not_pile_up(start: Callable[..., TrainStep]) -> None:
 # Batch size and reduction
 
 
-def doubled(batch: Batch) -> Batch:
+def doubled(batch: Given) -> Given:
     """Every sample twice, halves kept apart."""
     a, b, noise = batch
     half = len(a) // 2
     pairs = (torch.cat([each[:half], each[:half], each[half:], each[half:]]) for each in (a, b))
-    return *pairs, Noise(noise.encoder.repeat(2, 1), noise.random.repeat(2, 1))
+    return *pairs, Noise(noise.encoder.repeat(2, 1), noise.random.repeat(2, 1), noise.between.repeat(2))
 
 
 def kl_step(start: Callable[..., TrainStep], reduction: str, *, twice: bool) -> tuple[Tensor, Tensor]:
@@ -372,8 +331,8 @@ def test_each_objective_trains_what_it_needs(
     before = states(step.networks)
     record = step(*batch_for(step), measure_shares=True, measure_norms=True)
     paths = {path.name for path in OBJECTIVES[objective].paths}
-    assert set(record.losses) == set(OBJECTIVES[objective].terms) | {f"d_{path}" for path in paths}
-    assert set(record.gradient_shares) == set(OBJECTIVES[objective].terms)
+    assert set(record.losses) == used(step.config) | {f"d_{path}" for path in paths}
+    assert set(record.gradient_shares) == used(step.config)
     assert set(record.scores) == {f"{kind}_{path}" for kind in ("real", "fake") for path in paths}
     assert all(torch.isfinite(loss) and not loss.requires_grad for loss in record.losses.values())
     assert moved(before, step.networks) == networks
@@ -541,7 +500,7 @@ def test_shares_norms_and_scores_are_those_by_hand(start: Callable[..., TrainSte
     generator, batch = step.networks.generator, batch_for(step)
     a, b, noise = batch
     weights = list(generator.parameters())
-    terms = step.generator_losses(step.forward(*batch))
+    terms = step.generator_losses(step.forward(Batch(*batch)))
     shares = {
         name: step.config.weight(name)
         * total_norm(torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True))
