@@ -7,8 +7,6 @@ The same input gives the same bytes.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from bicyclegan.files import write_atomic
@@ -26,6 +23,7 @@ from bicyclegan.metrics.charts import Chart, Codes, make_charts
 from bicyclegan.metrics.comparison import comparison, dim_table
 from bicyclegan.metrics.key_numbers import key_numbers
 from bicyclegan.metrics.measurement import SCHEMA_VERSION, CheckpointFacts, EvaluationResult
+from bicyclegan.metrics.page_parts import page_environment, page_json, plotly_js, read_static, security_policy
 from bicyclegan.metrics.reading import NAME_LENGTH, model_labels, plain
 
 STATIC = Path(__file__).parent / "static"
@@ -77,33 +75,29 @@ def write_report(folder: Path, result: EvaluationResult, pictures: ReportPicture
 def render_report(result: EvaluationResult, pictures: ReportPictures, codes: Codes | None = None) -> str:
     """The page as text. Arguments as for `write_report`."""
     charts = make_charts(result, codes)
-    scripts = [_plotly_js(), _static("report.js")] if charts else [_static("report.js")]
-    environment = Environment(
-        loader=FileSystemLoader(STATIC),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    return environment.get_template("report.html").render(
-        result=result,
-        name=plain(result.checkpoint.name, NAME_LENGTH) or "unnamed",
-        labels=model_labels(result),
-        facts=model_facts([result.checkpoint, *result.compared]),
-        about=model_facts([result.checkpoint]),
-        record=training_record(result.checkpoint.training),
-        cards=key_numbers(result),
-        sections=comparison(result),
-        dims=dim_table(result.checkpoint),
-        skipped=_skipped(result),
-        charts=charts,
-        figures=figures_json(charts),
-        sheets=[(title, caption, encode_data_url(sheet), *sheet.size) for title, caption, sheet in pictures.sheets],
-        css=_static("report.css"),
-        scripts=scripts,
-        policy=security_policy(scripts),
-        schema_version=SCHEMA_VERSION,
+    scripts = [*([plotly_js()] if charts else []), read_static(STATIC / "report.js")]
+    return (
+        page_environment(STATIC)
+        .get_template("report.html")
+        .render(
+            result=result,
+            name=plain(result.checkpoint.name, NAME_LENGTH) or "unnamed",
+            labels=model_labels(result),
+            facts=model_facts([result.checkpoint, *result.compared]),
+            about=model_facts([result.checkpoint]),
+            record=training_record(result.checkpoint.training),
+            cards=key_numbers(result),
+            sections=comparison(result),
+            dims=dim_table(result.checkpoint),
+            skipped=_skipped(result),
+            charts=charts,
+            figures=figures_json(charts),
+            sheets=[(title, caption, encode_data_url(sheet), *sheet.size) for title, caption, sheet in pictures.sheets],
+            css=read_static(STATIC / "report.css"),
+            scripts=scripts,
+            policy=security_policy(scripts),
+            schema_version=SCHEMA_VERSION,
+        )
     )
 
 
@@ -129,20 +123,9 @@ def training_record(training: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def figures_json(charts: list[Chart]) -> str:
-    """Figures and the colours of a dark page, as JSON that can stand in a page: no tag can begin in it."""
+    """Figures and the colours of a dark page, as JSON that can stand in a page."""
     figures = [{"id": chart.id, **json.loads(chart.figure.to_json(engine="json"))} for chart in charts]
-    text = json.dumps({"palette": PALETTE, "charts": figures}, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def security_policy(scripts: list[str]) -> str:
-    """Content security policy: nothing from the network, no script but these (by hash), pictures from the file."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return page_json({"palette": PALETTE, "charts": figures})
 
 
 def _flatten(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -187,18 +170,3 @@ def _skipped(result: EvaluationResult) -> list[tuple[str, list[str], str]]:
             groups = tuple(plain(each.group) for each in facts.skipped if each.why == why)
             told.setdefault((groups, why), []).append(name)
     return [(", ".join(names) if result.compared else "", [*groups], why) for (groups, why), names in told.items()]
-
-
-def _plotly_js() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return _as_parsed(get_plotlyjs())
-
-
-def _static(name: str) -> str:
-    return _as_parsed((STATIC / name).read_text("utf-8"))
-
-
-def _as_parsed(text: str) -> str:
-    """As a browser reads it from a page: what is hashed must be what is run."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

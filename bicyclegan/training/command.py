@@ -11,6 +11,7 @@ from typing import Any
 
 from bicyclegan.errors import UserError
 from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.launched import is_main
 from bicyclegan.training.objectives import OBJECTIVES
 from bicyclegan.training.presets import PRESETS, model_for_objective, model_for_size
 from bicyclegan.training.run_folder import RunFolder
@@ -20,6 +21,7 @@ from bicyclegan.training.run_folder import RunFolder
 class Train:
     """Train a model on your own pictures, or go on with one.
 
+    What an option is for, when it is advised and what it costs: --explain lambda-kl, --explain loss, --explain all.
     Example: python -m bicyclegan train --data photos --out runs/shoes --steps 20000
     """
 
@@ -28,13 +30,20 @@ class Train:
     """Go on with the run in --out from its newest checkpoint, as if it had never stopped."""
     dry_run: bool = False
     """Print the plan (steps, epochs, memory, time from 10 measured steps) and train nothing."""
+    explain: str = ""
+    """Name of an option, of a group of them, or all: tell what it is for, when it is advised and what it costs, and
+    train nothing."""
     json: bool = False
     """Print machine-readable JSON instead of lines for people."""
 
     def run(self) -> dict[str, Any]:
+        if self.explain:
+            return self._explain()
         from tqdm import tqdm
 
         def report(line: str) -> None:
+            if not is_main():
+                return
             tqdm.write(line, file=sys.stderr if self.json else sys.stdout)  # leaves a progress bar whole
             sys.stdout.flush()
 
@@ -43,16 +52,20 @@ class Train:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
         if self.dry_run and self.resume:
             raise UserError("train_dry_resume", "--dry-run and --resume exclude each other: leave one of them out.")
+        from bicyclegan.training.processes import leave
+
         if self.dry_run:
             from bicyclegan.training.plan import make_plan
 
             plan = make_plan(self.config, report)
+            leave()
             if not self.json:
                 report("\n".join(plan.lines()))
             return asdict(plan)
         from bicyclegan.training.loop import train
 
         result = train(self.config, resume=self.resume, report=report, bar=sys.stderr.isatty())
+        leave()
         if result.reason == "stopped":
             report(f"Stopped after step {result.step}. Go on: train --out {result.folder} --resume")
         return {
@@ -61,6 +74,25 @@ class Train:
             "reason": result.reason,
             "files": [str(result.checkpoint)],
         }
+
+    def _explain(self) -> dict[str, Any]:
+        from bicyclegan.training.advice_page import explain, explained
+
+        if not self.json:
+            print(explain(self.explain))
+        return explained(self.explain)
+
+
+def with_topic(args: list[str]) -> list[str]:
+    """The arguments with what --explain is asked for written behind it, as the parser needs it where that is itself an
+    option: --explain --lambda-kl becomes --explain=--lambda-kl, and --explain alone --explain=all."""
+    if "--explain" not in args:
+        return args
+    place = args.index("--explain")
+    topic = args[place + 1 : place + 2]
+    if not topic or topic == ["--json"]:
+        return [*args[:place], "--explain=all", *args[place + 1 :]]
+    return [*args[:place], f"--explain={topic[0]}", *args[place + 2 :]]
 
 
 def train_defaults(args: list[str]) -> TrainConfig:

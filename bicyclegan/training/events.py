@@ -250,7 +250,7 @@ def from_line(line: str) -> Event | None:
         data = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    kind = KINDS.get(data.get("kind")) if isinstance(data, dict) else None
+    kind = KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
     if kind is None or type(data.get("step")) is not int:
         return None
     known = {each.name for each in dataclasses.fields(kind)}

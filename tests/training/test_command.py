@@ -13,6 +13,8 @@ from bicyclegan.cli import main, parse
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.pipeline import Pipeline
+from bicyclegan.training.advice import advice
+from bicyclegan.training.advice_page import explain, explained
 from bicyclegan.training.command import Train
 from bicyclegan.training.presets import PRESETS
 from bicyclegan.training.run_folder import RunFolder
@@ -104,6 +106,8 @@ def test_a_resumed_run_brings_all_options(tmp_path: Path) -> None:
         ("--resume --out nothing", "There is no run in nothing"),
         ("--dry-run --resume --out run", "There is no run in run"),
         ("--init-from nothing", "There is no checkpoint folder"),
+        ("--explain lamda-kl", "no option 'lamda-kl' to explain; try lambda_kl"),
+        ("--explain lambda kl", "Unrecognized options: kl"),
         ("--data photos", "--out is missing"),
         ("--out run", "--data is missing"),
         ("--data photos --out run", "photos"),
@@ -119,6 +123,49 @@ def test_mistakes_are_one_line_and_write_nothing(
     assert error.startswith("error: ") and error.count("\n") == 1
     assert message in error
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--explain", "lambda_kl"],
+        ["--explain", "lambda-kl"],
+        ["--explain", "--lambda-kl"],
+        ["--explain=--lambda-kl"],
+        ["--preset", "official", "--explain", "lambda_kl"],
+        ["--explain", "--lambda-kl", "--preset", "quality"],
+    ],
+)
+def test_an_option_is_explained_without_data(here: Path, capsys: pytest.CaptureFixture[str], args: list[str]) -> None:
+    main(["train", *args])
+    shown = capsys.readouterr()
+    assert shown.out == explain("lambda_kl") + "\n" and shown.err == ""
+    assert "posterior collapse" in shown.out and "0.01 (in all presets)" in " ".join(shown.out.split())
+    main(["train", *args, "--json"])
+    assert json.loads(capsys.readouterr().out)["price"] == advice("lambda_kl").price
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(("args", "topic"), [(["regular"], "regular"), (["all"], "all"), ([], "all")])
+def test_groups_and_all_are_explained(capsys: pytest.CaptureFixture[str], args: list[str], topic: str) -> None:
+    main(["train", "--explain", *args])
+    assert capsys.readouterr().out == explain(topic) + "\n"
+    main(["train", "--explain", *args, "--json"])
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(explained(topic)))
+
+
+def test_help_mentions_the_explanations(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert not end.value.code
+    assert "costs: --explain" in " ".join(capsys.readouterr().out.split())
+
+
+def test_explaining_does_not_wait_for_torch() -> None:
+    code = "import sys\nfrom bicyclegan.cli import main\nmain(sys.argv[1:])\nprint('torch' in sys.modules)"
+    args = [sys.executable, "-c", code, "train", "--explain", "mix"]
+    run = subprocess.run(args, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("--mix ") and run.stdout.endswith("\nFalse\n")
 
 
 def test_dry_run_and_resume_exclude_each_other(tmp_path: Path) -> None:

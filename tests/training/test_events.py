@@ -101,3 +101,8 @@ def test_numbers_are_plain_json(log: EventLog) -> None:
     log.append(StepLogged(step=1, learning_rates={"generator": 2e-4}))
     line = json.loads(log.path.read_text())
     assert set(line) == {"kind", *(field.name for field in dataclasses.fields(StepLogged))}
+
+
+@pytest.mark.parametrize("kind", [["step"], {"step": 1}, None, 3])
+def test_a_kind_that_is_no_word_is_no_event(kind: object) -> None:
+    assert from_line(json.dumps({"kind": kind, "step": 3})) is None
