@@ -30,6 +30,10 @@ Upsample = Literal["transposed", "bilinear"]
 Norm = Literal["instance", "batch", "none"]
 Activation = Literal["relu", "leaky_relu", "elu"]
 EncoderKind = Literal["resnet", "conv", "none"]
+OutputLayer = Literal["upsample", "conv7"]
+Minibatch = Literal["none", "statistics", "discrimination"]
+ATTENTION_SIDES = (4, 64)
+"""Feature maps, in pixels, on which networks can attend: time and memory grow with the fourth power of the side."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,16 @@ class ModelConfig:
     """Non-linearity of the generator's up path (`nl`)."""
     dropout: float = 0.0
     """Share of features dropped in the deep up blocks while training (official: 0 or 0.5)."""
+    attention: int = 0
+    """Side in pixels of the feature maps on which G's up path looks at the whole picture (self-attention, Zhang et al.
+    2019): image_size / 2**k, from 4 to 64. D does so too, on its finest scale, if discriminator_layers is at least k.
+    0: nowhere. Starts as the identity, so that a checkpoint without it can be trained on with it."""
+    residual_blocks: int = 0
+    """Residual blocks of two reflection-padded 3x3 convolutions behind every up block of G but the last. They start as
+    the identity, so that a checkpoint can be trained on with more of them."""
+    output_layer: OutputLayer = "upsample"
+    """What paints. upsample: the last up block. conv7: that block keeps base_channels and a 7x7 convolution follows,
+    reflection-padded: no zeros are read beyond the border (Johnson et al. 2016)."""
 
     encoder: EncoderKind = "resnet"
     """Network that reads z from a photo; `none` for a model without one."""
@@ -81,6 +95,13 @@ class ModelConfig:
     """Scales that are judged, each half the size of the one before."""
     conditional_discriminator: bool = False
     """Whether the discriminator sees the sketch beside the photo."""
+    spectral_norm: bool = False
+    """Whether D's convolutions are divided by their largest singular value (Miyato et al. 2018). Where instance or
+    batch norm follows it undoes that: then only the first and the last convolution and attention are bounded."""
+    minibatch: Minibatch = "none"
+    """What D sees of the other samples before its last convolution. statistics: their mean standard deviation (Karras
+    et al. 2018). discrimination: how close each is to the others (Salimans et al. 2016). Against G that paints alike;
+    real and fake photos are compared among themselves, in each process on its own."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -92,10 +113,17 @@ class ModelConfig:
             check_range(self, name, 1, 1024)
         check_range(self, "latent_dim", 0, 1024)
         check_range(self, "depth", 2, 12)
+        check_range(self, "residual_blocks", 0, 16)
         if not 0.0 <= self.dropout < 1.0:
             raise invalid(self, "dropout", "0 up to, not including, 1")
         self._check_sizes()
         self._check_latent()
+        self._check_attention()
+
+    @property
+    def attention_level(self) -> int:
+        """How often the picture was halved where networks attend: a place in them. 0 when they do not."""
+        return (self.image_size // self.attention).bit_length() - 1 if self.attention else 0
 
     @property
     def size_multiple(self) -> int:
@@ -127,6 +155,18 @@ class ModelConfig:
     def _check_latent(self) -> None:
         if self.latent_dim == 0 and self.encoder != "none":
             raise invalid(self, "encoder", "'none' when latent_dim is 0, since there is no z to read")
+
+    def _check_attention(self) -> None:
+        low, high = ATTENTION_SIDES
+        sides = [self.image_size >> level for level in reversed(range(1, self.depth))]  # of the up path, but the last
+        allowed = [0, *(side for side in sides if low <= side <= high)]
+        if self.attention not in allowed:
+            raise invalid(
+                self,
+                "attention",
+                f"one of {', '.join(map(str, allowed))}: sides of G's feature maps at image_size {self.image_size} "
+                f"and depth {self.depth}, from {low} to {high} px",
+            )
 
 
 @dataclass(frozen=True)

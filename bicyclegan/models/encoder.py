@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from bicyclegan.config import ModelConfig, Norm
 from bicyclegan.errors import UserError
 from bicyclegan.models.layers import make_norm
+from bicyclegan.models.rearranged import mean_pooled
 
 MAX_WIDTH = 4
 """Channels grow up to this many times `encoder_channels`."""
@@ -32,8 +33,8 @@ class ResidualBlock(nn.Module):
         if isinstance(self.norm1, nn.Identity):
             x = h  # the official block activates in place: with no norm between, its shortcut sees the result
         h = self.conv1(h)
-        h = self.conv2(F.leaky_relu(self.norm2(h), 0.2))
-        return F.avg_pool2d(h, 2) + self.shortcut(F.avg_pool2d(x, 2))
+        h = F.leaky_relu(self.norm2(h), 0.2)
+        return mean_pooled(self.conv2, h) + self.shortcut(F.avg_pool2d(x, 2))
 
 
 class ConvBlock(nn.Module):

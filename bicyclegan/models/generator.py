@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from bicyclegan.config import ModelConfig
 from bicyclegan.errors import UserError
+from bicyclegan.models.blocks import make_painter, make_refinement, painted_channels
 from bicyclegan.models.layers import CodeMap, Modulation, append_code, make_activation, make_norm, make_upsample
 
 MAX_WIDTH = 8
@@ -55,8 +56,8 @@ class Generator(nn.Module):
     """U-Net with `depth` down and up blocks and a skip at every level.
 
     z is written on constant planes beside the input of every down block (`inject="all"`) or of the first
-    one (`"input"`), or it scales and shifts the features of every up block but the last (`"adain"`). With
-    `latent_dim=0` this is the generator of pix2pix.
+    one (`"input"`), or it scales and shifts the features of every up block but the one that paints (`"adain"`).
+    With `latent_dim=0` this is the generator of pix2pix.
     """
 
     def __init__(self, config: ModelConfig):
@@ -66,6 +67,9 @@ class Generator(nn.Module):
         widths = level_widths(config)  # channels after down block 0, 1, ...
         self.down = nn.ModuleList(self._down_block(level, widths) for level in range(config.depth))
         self.up = nn.ModuleList(self._up_block(level, widths) for level in range(config.depth))
+        outputs = [painted_channels(config), *widths]  # of up block 0, 1, ...
+        self.refine = nn.ModuleList(make_refinement(config, level, outputs[level]) for level in range(config.depth))
+        self.paint = make_painter(config)
 
     def injects(self, level: int) -> bool:
         """Whether z enters the down block of this level."""
@@ -91,13 +95,14 @@ class Generator(nn.Module):
     def _up_block(self, level: int, widths: list[int]) -> UpBlock:
         config = self.config
         innermost = level == config.depth - 1
-        out_channels = config.output_channels if level == 0 else widths[level - 1]
+        paints = level == 0 and config.output_layer == "upsample"
+        out_channels = painted_channels(config) if level == 0 else widths[level - 1]
         return UpBlock(
             make_upsample(config.upsample, widths[level] * (1 if innermost else 2), out_channels),
             activation=make_activation(config.activation),
-            norm=make_norm("none" if level == 0 else config.norm, out_channels),
+            norm=make_norm("none" if paints else config.norm, out_channels),
             dropout=config.dropout if 4 <= level < config.depth - 1 else 0.0,
-            modulation=Modulation(config.latent_dim, out_channels) if self.modulated and level > 0 else None,
+            modulation=Modulation(config.latent_dim, out_channels) if self.modulated and not paints else None,
         )
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
@@ -123,10 +128,10 @@ class Generator(nn.Module):
         """Up path: outputs of all down blocks, outermost first, and codes where they enter here -> photos."""
         x = skips[-1]
         for level in reversed(range(len(self.up))):
-            x = self.up[level](x, z)
+            x = self.refine[level](self.up[level](x, z))
             if level > 0:
                 x = torch.cat([x, self._skip(skips[level - 1])], dim=1)
-        return F.tanh(x)
+        return F.tanh(self.paint(x))
 
     def _skip(self, x: Tensor) -> Tensor:
         # Official quirk: without z beside it, the next block's in-place leaky ReLU reaches the skip too.

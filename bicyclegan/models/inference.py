@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bicyclegan.models.generator import DownBlock, Generator, UpBlock, check_inputs
+from bicyclegan.models.rearranged import upsample_operator
 
 
 class FastGenerator(nn.Module):
@@ -39,6 +40,8 @@ class FastGenerator(nn.Module):
             for level, block in enumerate(generator.down)
         )
         self.up = nn.ModuleList(_FastUp(block) for block in generator.up)
+        self.refine = deepcopy(generator.refine)
+        self.paint = deepcopy(generator.paint)
         self.eval().requires_grad_(False)
 
     def prepare(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -61,9 +64,9 @@ class FastGenerator(nn.Module):
             skips = self._skips(self.down[0].add_code(first, z), z)
         parts = [skips[-1]]
         for level in reversed(range(len(self.up))):
-            x = self.up[level](parts, z)
+            x = self.refine[level](self.up[level](parts, z))
             parts = [x, self.skip(skips[level - 1])]
-        return F.tanh(x)
+        return F.tanh(self.paint(x))
 
     def _skips(self, first: Tensor, z: Tensor | None) -> list[Tensor]:
         """Outputs of all down blocks, outermost first."""
@@ -176,15 +179,3 @@ class _FastUp(nn.Module):
 def _join(parts: list[Tensor]) -> Tensor:
     """Side by side along the channels: (N or 1, C_i, h, w)... -> (N, sum of C_i, h, w)."""
     return torch.cat([part.expand(len(parts[0]), -1, -1, -1) for part in parts], dim=1)
-
-
-def upsample_operator(size: int) -> Tensor:
-    """Bilinear upsampling by 2, reflection padding by 1 and a shift by each tap of a 3-kernel, along one axis.
-
-    Returns:
-        (2 size, 3 size): column block t holds what tap t contributes to each output position.
-    """
-    unit = torch.eye(size)[:, None]  # (position, 1, size)
-    fine = F.pad(F.interpolate(unit, scale_factor=2, mode="linear"), (1, 1), mode="reflect")  # (.., 2 size + 2)
-    taps = [fine[:, 0, tap : tap + 2 * size].T for tap in range(3)]
-    return torch.cat(taps, dim=1).contiguous()

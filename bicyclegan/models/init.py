@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import init
 
 from bicyclegan.models.encoder import Encoder
+from bicyclegan.models.layers import OwnConv2d
+from bicyclegan.models.spectral import learnt_weight, settle
 
 FIRST_LOGVAR = -2.0
 """Where `init_informative` puts log variances: noise of 0.37."""
@@ -24,17 +26,23 @@ INITS: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def init_weights(network: nn.Module, name: str, gain: float) -> None:
-    """Fill a network in place: weights by `INITS[name]`, biases 0, batch norm around 1; "default" leaves PyTorch's."""
+    """Fill a network in place: weights by `INITS[name]`, biases 0, batch norm around 1; "default" leaves PyTorch's.
+
+    Layers with first weights of their own (`OwnConv2d`, plain parameters) keep them.
+    """
     if name == "default":
         return
     for module in network.modules():
+        if isinstance(module, OwnConv2d):
+            continue
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            INITS[name](module.weight, gain)
+            INITS[name](learnt_weight(module), gain)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             init.normal_(module.weight, 1.0, gain)
             init.zeros_(module.bias)
+    settle(network)
 
 
 @torch.no_grad()

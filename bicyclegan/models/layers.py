@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn import init
 
 from bicyclegan.config import Activation, Norm, Upsample
+from bicyclegan.models.rearranged import UpsampleConv
 
 MODULATION_STD = 0.2
 """First weights of `Modulation`: with 8 dims a code scales channels by 1 +- 0.57, enough to be seen at once."""
@@ -28,7 +30,7 @@ def make_upsample(kind: Upsample, in_channels: int, out_channels: int) -> nn.Seq
     """(N, in, H, W) -> (N, out, 2H, 2W)."""
     if kind == "transposed":
         return nn.Sequential(nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1))
-    return nn.Sequential(
+    return UpsampleConv(
         nn.Upsample(scale_factor=2, mode="bilinear"),
         nn.ReflectionPad2d(1),
         nn.Conv2d(in_channels, out_channels, kernel_size=3),
@@ -39,6 +41,27 @@ def append_code(x: Tensor, z: Tensor) -> Tensor:
     """Write each code on a plane of its own behind the picture: (N, C, H, W), (N, D) -> (N, C + D, H, W)."""
     planes = z[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat([x, planes], dim=1)
+
+
+class OwnConv2d(nn.Conv2d):
+    """A convolution with first weights of its own, which `init_weights` leaves: they keep the variance (Glorot 2010).
+
+    For layers with no norm behind them, which the small official weights would silence for hundreds of steps.
+    """
+
+    def reset_parameters(self) -> None:
+        init.xavier_normal_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class ZeroConv2d(OwnConv2d):
+    """The last convolution of what is added to something: it starts at 0, and the sum as the identity."""
+
+    def reset_parameters(self) -> None:
+        init.zeros_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
 
 class Modulation(nn.Module):

@@ -12,6 +12,7 @@ from bicyclegan.checkpoints import load_checkpoint, load_discriminators, resolve
 from bicyclegan.config import CheckpointConfig, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.models import Discriminator
+from bicyclegan.models.spectral import SINGULAR_VECTORS, learnt_weight, settle
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.networks import Networks
 
@@ -20,16 +21,20 @@ DISCRIMINATOR_FIELDS = (
     "discriminator_layers",
     "num_discriminators",
     "conditional_discriminator",
+    "spectral_norm",
+    "minibatch",
 )
 FREE_FIELDS = ("image_size", "input_channels", "dropout", *DISCRIMINATOR_FIELDS)
 """Fields of `ModelConfig` that may differ from the checkpoint's: no weight of G and E but the first depends on them."""
+GROWING_FIELDS = ("map_code", "residual_blocks")
+"""Fields that may be more than the checkpoint's, never less: what is new starts as the identity."""
 
 
 def load_start(config: TrainConfig, networks: Networks) -> bool:
     """Fill fresh networks with the weights of `config.init_from`, in place.
 
-    First-layer weights are repeated and scaled where the number of sketch channels differs. Discriminators are
-    taken over where the folder has them and they fit.
+    First-layer weights are repeated and scaled where the number of sketch channels differs. Parts that are new stay
+    the identity that they are. Discriminators are taken over where the folder has them and they fit.
 
     Returns:
         Whether every discriminator came along; otherwise they should catch up before G moves.
@@ -41,7 +46,7 @@ def load_start(config: TrainConfig, networks: Networks) -> bool:
     theirs, ours = checkpoint.config.model, config.model
     _check_same(theirs, ours, checkpoint.folder, networks)
     channels = (theirs.input_channels, ours.input_channels)
-    _take(networks.generator, "down.0.conv.weight", checkpoint.generator, channels)  # a new map of z stays as it is
+    _take(networks.generator, networks.generator.down[0].conv, checkpoint.generator, channels)
     if networks.encoder is not None:
         networks.encoder.load_state_dict(checkpoint.encoder.state_dict())
     return _take_discriminators(networks, checkpoint.folder, theirs, channels)
@@ -77,10 +82,11 @@ def fit_channels(weight: Tensor, old: int, new: int) -> Tensor:
 
 
 def _check_same(theirs: ModelConfig, ours: ModelConfig, folder: Path, networks: Networks) -> None:
+    _check_attention(theirs, ours, folder)
     for field in dataclasses.fields(ModelConfig):
         ignored = field.name.startswith("encoder") and networks.encoder is None
         there, here = getattr(theirs, field.name), getattr(ours, field.name)
-        ignored = ignored or (field.name == "map_code" and not there)  # a map that is new starts as the identity
+        ignored = ignored or field.name == "attention" or (field.name in GROWING_FIELDS and here >= there)
         if field.name not in FREE_FIELDS and not ignored and there != here:
             raise UserError(
                 "init_mismatch",
@@ -93,10 +99,33 @@ def _check_same(theirs: ModelConfig, ours: ModelConfig, folder: Path, networks: 
             )
 
 
-def _take(network: nn.Module, first: str, source: nn.Module, channels: tuple[int, int]) -> None:
-    state = {**network.state_dict(), **source.state_dict()}
-    state[first] = fit_channels(state[first], *channels)
+def _check_attention(theirs: ModelConfig, ours: ModelConfig, folder: Path) -> None:
+    """It may be new; at another image_size it stays at its place in the networks, where maps have another side."""
+    if theirs.attention and theirs.attention_level != ours.attention_level:
+        raise UserError(
+            "init_attention",
+            "{folder} has attention at {there} px in pictures of {size} px; in {own_size} px the same place is "
+            "{wanted} px, but this run asks for {here}. Use attention {wanted}, or image_size {size} and leave it out.",
+            folder=folder,
+            there=theirs.attention,
+            size=theirs.image_size,
+            own_size=ours.image_size,
+            wanted=ours.image_size >> theirs.attention_level,
+            here=ours.attention,
+        )
+
+
+def _take(network: nn.Module, first: nn.Module, source: nn.Module, channels: tuple[int, int]) -> None:
+    """All weights of `source`, in place; `first` is the layer of `network` that reads the sketch.
+
+    Singular vectors are not taken: those of a layer that reads another number of channels would not fit.
+    """
+    theirs = {key: value for key, value in source.state_dict().items() if not key.endswith(SINGULAR_VECTORS)}
+    state = {**network.state_dict(), **theirs}
+    [key] = [name for name, weight in network.named_parameters() if weight is learnt_weight(first)]
+    state[key] = fit_channels(state[key], *channels)
     network.load_state_dict(state)
+    settle(network)
 
 
 def _take_discriminators(networks: Networks, folder: Path, theirs: ModelConfig, channels: tuple[int, int]) -> bool:
@@ -109,6 +138,6 @@ def _take_discriminators(networks: Networks, folder: Path, theirs: ModelConfig, 
     if not ours.conditional_discriminator:
         channels = (0, 0)  # it never sees the sketch
     for name in wanted.keys() & found.keys():
-        for scale in range(ours.num_discriminators):
-            _take(wanted[name].scales[scale], "0.weight", found[name].scales[scale], channels)
+        for here, there in zip(wanted[name].scales, found[name].scales, strict=True):
+            _take(here, here[0], there, channels)
     return wanted.keys() <= found.keys()

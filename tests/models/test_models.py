@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from bicyclegan.config import CheckpointConfig, EdgeStyle, ModelConfig, from_json
 from bicyclegan.errors import UserError
 from bicyclegan.models import Discriminator, Encoder, Generator
+from bicyclegan.models.attention import SelfAttention
 from bicyclegan.models.generator import DownBlock
 from bicyclegan.models.inference import FastGenerator, _FastDown, upsample_operator
+from bicyclegan.models.layers import ZeroConv2d
 
 DEPTHS = {3: 16, 5: 32, 7: 128}
 
@@ -36,7 +38,7 @@ def config(depth: int = 5, **fields: object) -> ModelConfig:
 
 
 def generator(config: ModelConfig, seed: int = 0) -> Generator:
-    """In eval mode; batch norm with statistics that are not its initial ones."""
+    """In eval mode; no part as it was at first, batch norm and what starts as the identity included."""
     torch.manual_seed(seed)
     network = Generator(config).eval()
     for module in network.modules():
@@ -45,6 +47,10 @@ def generator(config: ModelConfig, seed: int = 0) -> Generator:
             module.running_var.uniform_(0.5, 2)
             nn.init.normal_(module.weight, 1, 0.2)
             nn.init.normal_(module.bias, 0, 0.2)
+        elif isinstance(module, ZeroConv2d):  # neither does it stay the identity that it was
+            nn.init.normal_(module.weight, 0, 0.05)
+        elif isinstance(module, SelfAttention):
+            nn.init.ones_(module.gamma)
     return network
 
 
@@ -82,6 +88,21 @@ def sketch(config: ModelConfig, count: int = 1, size: tuple[int, int] | None = N
         ({"discriminator_layers": 4}, r"fewer scales or discriminator_layers \(now 4\)"),
         ({"latent_dim": 0, "encoder": "conv"}, r"encoder is 'conv'; it must be 'none' when latent_dim is 0"),
         ({"encoder": "conv", "encoder_blocks": 5}, r"encoder_blocks is 5; it must be smaller: instance norm"),
+        (
+            {"attention": 12},
+            r"attention is 12; it must be one of 0, 4, 8, 16: sides of G's feature maps at image_size 32",
+        ),
+        ({"attention": 32}, r"attention is 32; it must be one of 0, 4, 8, 16"),
+        ({"attention": 2}, r"attention is 2; it must be one of 0, 4, 8, 16"),
+        (
+            {"attention": 128, "image_size": 256},
+            r"one of 0, 16, 32, 64: .* at image_size 256 and depth 5, from 4 to 64",
+        ),
+        ({"attention": True}, r"attention is True; it must be of type int"),
+        ({"residual_blocks": 17}, r"residual_blocks is 17; it must be from 0 to 16"),
+        ({"output_layer": "conv5"}, r"output_layer is 'conv5'; it must be 'upsample' \| 'conv7'"),
+        ({"spectral_norm": 1}, r"spectral_norm is 1; it must be of type bool"),
+        ({"minibatch": "std"}, r"minibatch is 'std'; it must be 'none' \| 'statistics' \| 'discrimination'"),
     ],
 )
 def test_wrong_combinations_say_what_is_allowed(fields: dict[str, object], message: str) -> None:
@@ -155,7 +176,10 @@ def changed(**changes: object) -> dict[str, object]:
         (changed(schema_version=2), "schema version 2; this program reads up to 1. Update it: git pull"),
         (changed(model=None), "The ModelConfig part must be a JSON object, not NoneType"),
         (changed(edge_style=3), "The EdgeStyle part must be a JSON object, not int"),
-        (changed(model={"ngf": 64}), r"ModelConfig has unknown field\(s\) ngf; known are activation, base_channels"),
+        (
+            changed(model={"ngf": 64}),
+            r"ModelConfig has unknown field\(s\) ngf; known are activation, attention, base_channels",
+        ),
         (changed(colour=1), r"CheckpointConfig has unknown field\(s\) colour; known are edge_style"),
         (changed(palette=7), "palette is 7"),
         (changed(palette="#000000"), "palette is '#000000'"),
@@ -201,6 +225,17 @@ GRID = [
     {"depth": 7, "dropout": 0.5, "norm": "batch", "latent_dim": 3},
     {"depth": 5, "input_channels": 3, "output_channels": 1},
     {"depth": 2, "image_size": 16},
+    {"depth": 5, "attention": 4},
+    {"depth": 5, "attention": 16, "inject": "adain", "map_code": True},
+    {"depth": 3, "image_size": 24, "attention": 6, "inject": "input", "upsample": "transposed"},
+    {"depth": 5, "residual_blocks": 2},
+    {"depth": 5, "residual_blocks": 1, "inject": "adain", "norm": "batch", "activation": "elu"},
+    {"depth": 5, "output_layer": "conv7"},
+    {"depth": 5, "output_layer": "conv7", "inject": "adain", "activation": "leaky_relu"},
+    {"depth": 5, "output_layer": "conv7", "inject": "input", "upsample": "transposed", "norm": "none"},
+    {"depth": 2, "image_size": 16, "output_layer": "conv7", "residual_blocks": 1, "attention": 8},
+    {"depth": 5, "output_layer": "conv7", "residual_blocks": 1, "attention": 8, "latent_dim": 0},
+    {"depth": 5, "image_size": 64, "output_layer": "conv7", "residual_blocks": 2, "attention": 32, "inject": "adain"},
 ]
 each_config = pytest.mark.parametrize("fields", GRID, ids=lambda fields: "-".join(map(str, fields.values())))
 
@@ -231,7 +266,17 @@ def test_other_sizes_than_the_trained_one(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"inject": "input"}, {"inject": "adain"}, {"upsample": "transposed"}, {"norm": "none"}]
+    "fields",
+    [
+        {},
+        {"inject": "input"},
+        {"inject": "adain"},
+        {"upsample": "transposed"},
+        {"norm": "none"},
+        {"output_layer": "conv7"},
+        {"output_layer": "conv7", "inject": "adain"},
+        {"attention": 8, "residual_blocks": 1},
+    ],
 )
 @torch.inference_mode()
 def test_codes_change_the_picture_everywhere(fields: dict[str, object]) -> None:
@@ -384,6 +429,16 @@ def test_a_patch_sees_its_own_part_of_the_picture() -> None:
     assert touched[0, 0]
     assert not touched[6:].any()
     assert not touched[:, 6:].any()
+
+
+def test_without_new_parts_weights_keep_their_names_and_order() -> None:
+    """Checkpoints, runs and optimisers of earlier versions go by them."""
+    c = config(3, num_discriminators=1)
+    weights = {network: [name for name, _ in network(c).named_parameters()] for network in (Generator, Discriminator)}
+    both = ("weight", "bias")
+    down = [f"down.{level}.conv.{kind}" for level in range(3) for kind in both]
+    assert weights[Generator] == down + [f"up.{level}.upsample.2.{kind}" for level in range(3) for kind in both]
+    assert weights[Discriminator] == [f"scales.0.{layer}.{kind}" for layer in (0, 2, 5) for kind in both]
 
 
 def test_one_config_builds_all_three() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bicyclegan.checkpoints import load_checkpoint, save_checkpoint
+from bicyclegan.checkpoints import load_checkpoint, load_discriminators, save_checkpoint
 from bicyclegan.config import CheckpointConfig, EdgeStyle, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.models import Discriminator, Encoder, Generator
+from bicyclegan.models.spectral import learnt_weight
 from bicyclegan.training.config import LossConfig, TrainConfig
 from bicyclegan.training.networks import Networks, build_networks
 from bicyclegan.training.start import config_from_checkpoint, fit_channels, load_start
@@ -110,6 +111,7 @@ def test_channels_go_down_to_one_and_only_by_whole_numbers() -> None:
         ({"latent_dim": 4}, "latent_dim 8, this run asks for 4"),
         ({"encoder": "conv"}, "encoder 'resnet'"),
         ({"upsample": "transposed"}, "upsample 'bilinear'"),
+        ({"output_layer": "conv7"}, "output_layer 'upsample', this run asks for 'conv7'"),
     ],
 )
 def test_other_networks_are_an_error(
@@ -140,6 +142,93 @@ def test_a_map_of_codes_may_be_new(saved: Callable[..., Path], tiny_config: Mode
 def test_a_map_of_codes_is_not_dropped(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
     with pytest.raises(UserError, match="has map_code True, this run asks for False"):
         start(saved(map_code=True), tiny_config)
+
+
+@pytest.mark.parametrize(
+    "new", [{"attention": 8}, {"attention": 4}, {"residual_blocks": 2}, {"attention": 16, "residual_blocks": 1}]
+)
+def test_parts_that_are_new_change_nothing_at_first(
+    saved: Callable[..., Path], tiny_config: ModelConfig, new: dict[str, int]
+) -> None:
+    folder = saved(("discriminator", "discriminator2"))
+    networks, complete = start(folder, replace(tiny_config, **new))
+    assert complete, "D only has attention more"
+    x, z = torch.randn(2, 1, 32, 32).sign(), torch.randn(2, 8)
+    with torch.inference_mode():
+        assert torch.equal(networks.generator.eval()(x, z), load_checkpoint(folder).generator(x, z))
+        stored, photo = load_discriminators(folder, tiny_config), torch.rand(2, 3, 32, 32)
+        for name in stored:
+            for ours, theirs in zip(getattr(networks, name)(photo), stored[name](photo), strict=True):
+                assert torch.equal(ours, theirs)
+
+
+def test_more_residual_blocks_keep_those_there_are(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
+    folder = saved(residual_blocks=1)
+    networks, _ = start(folder, replace(tiny_config, residual_blocks=2))
+    stored = load_checkpoint(folder).generator.state_dict()
+    assert any("residual" in name for name in stored)
+    assert all(torch.equal(networks.generator.state_dict()[name], value) for name, value in stored.items())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "message"),
+    [
+        ({"residual_blocks": 2}, {"residual_blocks": 1}, "has residual_blocks 2, this run asks for 1"),
+        ({"attention": 8}, {}, "attention at 8 px in pictures of 32 px; .* is 8 px, but this run asks for 0"),
+        ({"attention": 8}, {"attention": 16}, "asks for 16. Use attention 8, or image_size 32 and leave it out"),
+        ({"attention": 8}, {"attention": 8, "image_size": 64}, "in 64 px the same place is 16 px, .* asks for 8"),
+    ],
+)
+def test_parts_that_learnt_are_not_dropped_or_moved(
+    saved: Callable[..., Path], tiny_config: ModelConfig, theirs: dict[str, int], ours: dict[str, int], message: str
+) -> None:
+    folder = saved(**theirs)
+    with pytest.raises(UserError, match=message):
+        start(folder, replace(tiny_config, **ours))
+
+
+def test_attention_keeps_its_place_at_another_size(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
+    folder = saved(attention=8)
+    networks, _ = start(folder, replace(tiny_config, attention=16, image_size=64))
+    stored = load_checkpoint(folder).generator
+    assert torch.equal(networks.generator.refine[2].attention.query.weight, stored.refine[2].attention.query.weight)
+
+
+@pytest.mark.parametrize("new", [{"spectral_norm": True}, {"minibatch": "statistics"}, {"minibatch": "discrimination"}])
+def test_another_kind_of_discriminator_starts_fresh(
+    saved: Callable[..., Path], tiny_config: ModelConfig, new: dict[str, object]
+) -> None:
+    folder = saved(("discriminator", "discriminator2"))
+    assert not start(folder, replace(tiny_config, **new))[1]
+
+
+def test_every_kind_of_discriminator_comes_along(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
+    fields = {"spectral_norm": True, "minibatch": "discrimination", "attention": 8}
+    folder = saved(("discriminator", "discriminator2"), **fields)
+    networks, complete = start(folder, replace(tiny_config, **fields))
+    assert complete
+    stored, photo = (
+        load_discriminators(folder, replace(tiny_config, **fields))["discriminator"],
+        torch.rand(2, 3, 32, 32),
+    )
+    with torch.no_grad():
+        for ours, theirs in zip(networks.discriminator.eval()(photo), stored(photo), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02)  # their singular vectors are in half precision
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 4)])
+def test_a_normalised_discriminator_may_read_another_number_of_channels(
+    saved: Callable[..., Path], tiny_config: ModelConfig, before: int, after: int
+) -> None:
+    critic = {"spectral_norm": True, "conditional_discriminator": True}
+    folder = saved(("discriminator", "discriminator2"), input_channels=before, **critic)
+    networks, complete = start(folder, replace(tiny_config, input_channels=after, **critic))
+    assert complete
+    stored = load_discriminators(folder, replace(tiny_config, input_channels=before, **critic))["discriminator"]
+    for ours, theirs in zip(networks.discriminator.eval().scales, stored.scales, strict=True):
+        expected = fit_channels(learnt_weight(theirs[0]), before, after)
+        assert torch.equal(learnt_weight(ours[0]), expected)
+        assert torch.linalg.matrix_norm(ours[0].weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
 
 
 def test_other_sizes_are_fine(saved: Callable[..., Path], tiny_config: ModelConfig) -> None:
