@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
+from bicyclegan.compare import Compare
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.evaluate import Evaluate
 from bicyclegan.publish import Publish
-from bicyclegan.training.command import Train, train_defaults
+from bicyclegan.training.command import Train, train_defaults, with_topic
+from bicyclegan.training.launched import is_main, leave_the_word_to_the_first
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -310,6 +312,7 @@ COMMANDS: dict[str, type] = {
     "import-official": ImportOfficial,
     "train": Train,
     "evaluate": Evaluate,
+    "compare": Compare,
     "prepare": Prepare,
     "publish": Publish,
     "deploy": Deploy,
@@ -328,6 +331,8 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(_fail(f"{error.strerror or error}: {error.filename or ''}"))
     except KeyboardInterrupt:
         sys.exit(130)
+    if not is_main():
+        return
     if command.json:
         print(json.dumps(result, ensure_ascii=False))
     else:
@@ -339,6 +344,7 @@ def parse(args: list[str]) -> Any:
     """The command that the arguments name. Raises `UserError` with one line where the parser would draw a box."""
     defaults: dict[str, Any] = {}
     if args[:1] == ["train"]:  # its defaults depend on its own options, such as the preset
+        args = with_topic(args)
         defaults["train"] = Train(train_defaults(args[1:]))
     choices = [
         Annotated[kind, subcommand(name, default=defaults[name]) if name in defaults else subcommand(name)]
@@ -371,6 +377,8 @@ def plain_text(box: str) -> str:
 
 
 def _fail(message: str) -> int:
+    """Say what was wrong, once for all processes of a machine; returns the exit code."""
+    leave_the_word_to_the_first(code=2)
     print(f"error: {message}", file=sys.stderr)
     return 2
 

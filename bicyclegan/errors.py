@@ -19,3 +19,8 @@ class UserError(ValueError):
         self.code = code
         self.template = template
         self.values = values
+
+    @classmethod
+    def retold(cls, code: str, text: str) -> UserError:
+        """The mistake of another process, in its words."""
+        return cls(code, "{text}", text=text)

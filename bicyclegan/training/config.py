@@ -129,11 +129,11 @@ class LossConfig:
     lambda_gan2: float = 1.0
     """Weight of D2's verdict on G(A, z) with random z."""
     lambda_l1: float = 10.0
-    """Weight of |B - G(A, z)|, mean over pixels."""
+    """Weight of |B - G(A, z)|, or its square (pixel_loss), mean over pixels."""
     pixel_loss: Distance = "l1"
     """l1: absolute difference of pixels. l2: squared; forgives small errors, blurs more."""
     lambda_z: float = 0.5
-    """Weight of |z - E(G(A, z))|, mean over dims."""
+    """Weight of |z - E(G(A, z))|, or its square (latent_loss), mean over dims."""
     latent_loss: Distance = "l1"
     """l1: absolute difference of codes, 0.798 by chance. l2: squared, 1 by chance."""
     lambda_kl: float = 0.01
@@ -141,13 +141,14 @@ class LossConfig:
     kl_warmup: int = 0
     """Steps over which the weight of KL rises from 0, so that E learns to speak before it is taxed."""
     free_bits: float = 0.0
-    """Nats that each dim of the code may tell untaxed: keeps dims from dying, 0 to 10."""
+    """Nats that each dim of the code may tell untaxed, on average over the batch: keeps dims from dying, 0 to 10."""
     lambda_perceptual: float = 0.0
     """Weight of the distance of G(A, E(B)) to B as a network for recognition sees them; 0 leaves it out."""
     perceptual_network: Literal["vgg19", "lpips"] = "vgg19"
     """vgg19: features of five layers (torchvision). lpips: distance fitted to people's judgement, on AlexNet."""
     lambda_mode_seeking: float = 0.0
-    """Weight of |z - z'| / |G(A, z) - G(A, z')|: pictures of two codes must differ as the codes do. 0 leaves it out."""
+    """Weight of |z - z'| / |G(A, z) - G(A, z')|: pictures of two codes must differ as the codes do. With two paths the
+    second picture is the encoded one, held still. 0 leaves it out."""
     weight_schedule: str = ""
     """Weights that change: lambda_l1=5@30e is 5 from epoch 30 on; lambda_kl=0@0 lambda_kl=0.01@10%-30% rises between
     these shares of the run; a plain number counts updates. Any lambda, instance_noise and condition_noise."""
@@ -235,7 +236,8 @@ class OptimConfig:
     discriminator_rate: float = 1.0
     """Factor on the learning rate of the discriminators, 0 to 10. Smaller where D wins, larger where it lags behind."""
     critic_steps: int = 1
-    """Updates of the discriminators for each of G and E, 1 to 100; wgan is used to 5."""
+    """Updates of the discriminators for each one of G and E, 1 to 100 (the authors of wgan: 5). `steps` counts those of
+    the discriminators."""
     beta1: float = 0.5
     """Adam: decay of the first moment."""
     beta2: float = 0.999
@@ -255,20 +257,20 @@ class OptimConfig:
     the same along a cosine. step: times decay_factor every decay_every updates. plateau: times decay_factor when
     best_metric has not improved for a while."""
     decay_start: float = 0.5
-    """linear, cosine: share of the run after which the learning rate falls, 0 to 1."""
+    """linear, linear-epochs, cosine: share of the run after which the learning rate falls, 0 to 1."""
     decay_every: int = 5000
     """step: updates between two falls."""
     decay_factor: float = 0.5
     """step, plateau: what the learning rate is multiplied by, 0.01 to 0.99."""
     patience: int = 5
-    """plateau: validations without improvement after which the learning rate falls, 1 to 1000."""
+    """plateau: validations (see validate_every) without improvement after which the learning rate falls, 1 to 1000."""
     init: InitName = "xavier"
     """Distribution of the first weights; default is PyTorch's own."""
     encoder_init: Literal["informative", "same"] = "informative"
     """informative: E's codes of some training photos start as the prior has them, so that each dim tells something.
     same: E starts like the other networks, silent for hundreds of steps, in which G learns to ignore it."""
     init_gain: float = 0.02
-    """Scale of the first weights (xavier, normal, orthogonal)."""
+    """Scale of the first weights for xavier, normal and orthogonal; the others have their own."""
     whiten_every: int = 0
     """Steps between whitenings of the code (needs map_code): the codes of photos get mean 0, variance 1 and no
     correlation, as the prior has, and no picture changes. 0 leaves that to KL, which does not see correlation. Only
@@ -321,7 +323,7 @@ class RegularConfig:
     mix_share: float = 0.5
     """Share of the pairs that are mixed, 0 to 1."""
     mix_alpha: float = 0.4
-    """How evenly: both parameters of a Beta distribution. Small: mostly one of both. 0.01 to 100."""
+    """How evenly: both parameters of a Beta distribution, and of augmix's Dirichlet. Small: mostly one. 0.01 to 100."""
 
     def __post_init__(self) -> None:
         check_types(self)

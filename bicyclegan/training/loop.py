@@ -9,7 +9,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,19 +24,37 @@ from bicyclegan.data import Data, PairDataset, make_loader, open_data
 from bicyclegan.errors import UserError
 from bicyclegan.models.init import init_informative
 from bicyclegan.training.config import TrainConfig
-from bicyclegan.training.devices import average_gradients, make_accelerator, memory_mb, place
+from bicyclegan.training.devices import count_readers, device_name, idle_cores, make_accelerator, memory_mb, place
+from bicyclegan.training.disturb import disturbance
 from bicyclegan.training.ema import Ema
 from bicyclegan.training.events import CheckpointWritten, DataChecked, Event, Finding, RunEnded, RunStarted, StepLogged
+from bicyclegan.training.limits import clip_gradients
 from bicyclegan.training.networks import build_networks, count_parameters, make_optimizers
 from bicyclegan.training.noise import draw_noise, seed_layers
 from bicyclegan.training.objectives import OBJECTIVES
+from bicyclegan.training.perceptual import load_perceptual
+from bicyclegan.training.processes import (
+    StoppedError,
+    alike,
+    any_of,
+    average_gradients,
+    average_statistics,
+    broadcast,
+    digest,
+    equalise,
+    first_alone,
+    mean,
+    together,
+    until_they_meet,
+)
 from bicyclegan.training.record import Recorder
 from bicyclegan.training.run_folder import RunFolder
-from bicyclegan.training.schedules import SCHEDULES, Progress
+from bicyclegan.training.schedules import SCHEDULES, Progress, warmup
 from bicyclegan.training.start import load_start
 from bicyclegan.training.state import Position, check_finite, load_state, save_state
-from bicyclegan.training.step import StepRecord, TrainStep
+from bicyclegan.training.step import StepRecord, TrainStep, loss_functions
 from bicyclegan.training.stop import StopRequest
+from bicyclegan.training.weights import RunLength
 from bicyclegan.training.whiten import measure_whitening, whiten
 from bicyclegan.training.window import Window
 
@@ -54,6 +72,8 @@ REMEDIES = {
     "train_weights": START_LOWER,
     "train_range": "Convert pictures with bicyclegan.images.to_float, then go on with --resume.",
     "train_disk_full": "Make room, then go on with --resume.",
+    "process_lost": "Read why in the launcher's report, then go on with --resume.",
+    "process_failed": "Read why in its own report, then go on with --resume.",
 }
 """What helps against the errors that end a run, by their codes."""
 SOME_PHOTOS = 256
@@ -93,9 +113,10 @@ def train(config: TrainConfig, *, resume: bool = False, report: Report = print, 
     with ExitStack() as stack:
         if resume:
             _hold(folder, accelerator, stack, config, folder.recover)
-        run = Run(config, folder, accelerator, report=report)
+        run = open_run(config, folder, accelerator, report)
         if not resume:
-            check_disk_space(run)
+            with together(accelerator):
+                check_disk_space(run)
             _hold(folder, accelerator, stack, config, folder.check_new)
         stop = stack.enter_context(StopRequest())
         return run.go(stop, resume, bar)
@@ -105,11 +126,24 @@ def _hold(
     folder: RunFolder, accelerator: Accelerator, stack: ExitStack, config: TrainConfig, first: Callable[[], None]
 ) -> None:
     """Keep other runs out of the folder and write the config; one process does this for all of them."""
-    if accelerator.is_main_process:
-        stack.enter_context(folder.lock())
-        first()
-        folder.save_config(config)
-    accelerator.wait_for_everyone()
+    with together(accelerator):
+        if accelerator.is_main_process:
+            stack.enter_context(folder.lock())
+            first()
+            folder.save_config(config)
+
+
+def open_run(config: TrainConfig, folder: RunFolder, accelerator: Accelerator, report: Report) -> Run:
+    """The run, in every process. Raises `UserError` where one of them cannot make it, or has other pictures."""
+    with together(accelerator):
+        run = Run(config, folder, accelerator, report=report)
+    if not alike(int(run.position.data[:15], 16), accelerator):
+        raise UserError(
+            "processes_data",
+            "The processes of this run find different pictures in {data}. Give all machines the same files.",
+            data=config.data,
+        )
+    return run
 
 
 def check_config(config: TrainConfig, folder: RunFolder, resume: bool) -> None:
@@ -177,9 +211,9 @@ class Run:
         self.config, self.folder, self.accelerator = config, folder, accelerator
         self.report = report if accelerator.is_main_process else _silence
         self.objective = OBJECTIVES[config.loss.objective]
-        with accelerator.main_process_first():  # the others find the pictures decoded
+        with first_alone(accelerator):  # the others find the pictures decoded
             self.data: Data = open_data(config, _reading(self.report))
-        for line in self.data.report.lines():
+        for line in (*self.data.report.lines(), *filter(None, [idle_cores(accelerator)])):
             self.report(line)
         self.networks = build_networks(config)
         self.position = Position(data=fingerprint(self.data.train))
@@ -191,15 +225,31 @@ class Run:
         place(self.networks, self.accelerator)
         self.optimizers = make_optimizers(self.networks, config.optim)
         self.ema = Ema(self.networks, config.optim.ema_decay)
-        self.step = TrainStep(
+        self.length = RunLength(config.steps, self.steps_per_epoch)
+        self.step = self._make_step()
+        self.recorder = Recorder(self)
+        self.window = Window()
+
+    def _make_step(self) -> TrainStep:
+        config, accelerator = self.config, self.accelerator
+        perceptual = None
+        if config.loss.uses("perceptual"):
+            with first_alone(accelerator):  # the others find the weights fetched
+                perceptual = load_perceptual(config.loss.perceptual_network, accelerator.device)
+        return TrainStep(
             self.networks,
             self.optimizers,
             config.loss,
-            autocast=self.accelerator.autocast,
-            before_update=[lambda networks: average_gradients(networks, self.accelerator)],
+            functions=loss_functions(config.loss, perceptual),
+            autocast=accelerator.autocast,
+            before_update=[
+                lambda networks: average_gradients(networks, accelerator),
+                lambda networks: average_statistics(networks, accelerator),
+            ],
+            clip=lambda network: clip_gradients(network, config.optim),
+            length=self.length,
+            accumulate=config.optim.accumulate,
         )
-        self.recorder = Recorder(self)
-        self.window = Window()
 
     @property
     def name(self) -> str:
@@ -220,9 +270,12 @@ class Run:
         """Train. Ends in good order on a signal, a full disk and a broken loss."""
         if resume:
             self._resume()
+        for networks in (self.networks, self.ema.networks):
+            equalise(networks, self.accelerator)
         if self.position.step == 0 and self.objective.kl and self.config.optim.whiten_every:
             self.whiten()
-        self._start_events(resume)
+        with together(self.accelerator):
+            self._start_events(resume)
         begun_at = self.position.step
         try:
             with tqdm(total=self.config.steps, disable=not (bar and self.main), unit="step") as self.bar:
@@ -230,7 +283,8 @@ class Run:
                 self._updates(stop)
             if not (resume and begun_at >= self.config.steps):
                 self._finish()
-            self.recorder.prepare()
+            with together(self.accelerator):
+                self.recorder.prepare()
         except UserError as error:
             self._fail(error.code, str(error))
             raise
@@ -253,8 +307,13 @@ class Run:
 
     def check(self) -> None:
         """Raise `UserError` when a loss or a weight is not finite: such networks are neither measured nor shown."""
-        self.window.check()
+        self.check_window()
         check_finite(self.networks, self.position.step)
+
+    def check_window(self) -> None:
+        """Raise `UserError`, in all processes, when a loss is not finite or a picture was out of range in one."""
+        self.window.join(self.accelerator)
+        self.window.check()
 
     def write(self, event: Event) -> None:
         """Append to events.jsonl, in the main process."""
@@ -271,23 +330,24 @@ class Run:
         noise = draw_noise(config.seed, step, range(first, first + painted), config.model.latent_dim).to(device)
         seed_layers(config.seed, step, self.accelerator.process_index)
         self._set_learning_rates(step - 1)
+        painting = step > self.position.warmup and step % config.optim.critic_steps == 0
         result = self.step(
             a,
             b,
             noise,
+            disturbance=disturbance(config, step, first, self.length),
             number=step,
             measure_norms=step % record.log_every == 0,
-            measure_shares=bool(record.measure_every) and step % record.measure_every == 0,
-            only_discriminators=step <= self.position.warmup,
+            measure_shares=_due(step, record.measure_every),
+            only_discriminators=not painting,
         )
-        if step > self.position.warmup:
+        if painting:
             self.ema.update(step - self.position.warmup)
         return result
 
     def loader(self, start: int, stop: int) -> torch.utils.data.DataLoader:
         """Batches of updates start + 1 to stop."""
-        accelerator, workers = self.accelerator, self.config.num_workers
-        cuda = accelerator.device.type == "cuda"
+        accelerator = self.accelerator
         return make_loader(
             self.data.train,
             self.config,
@@ -296,8 +356,8 @@ class Run:
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
             halves=self.objective.two_paths,
-            num_workers=workers if workers >= 0 else (min(8, torch.get_num_threads()) if cuda else 0),
-            pin_memory=cuda,
+            num_workers=count_readers(self.config.num_workers, accelerator.device),
+            pin_memory=accelerator.device.type == "cuda",
         )
 
     def bytes_on_disk(self) -> int:
@@ -310,53 +370,72 @@ class Run:
         batches = iter(self.loader(self.position.step, config.steps))
         self.started = time.perf_counter()
         while self.position.step < config.steps and not self._should_stop(stop):
-            begin = time.perf_counter()
+            begin, step = time.perf_counter(), self.position.step + 1
             try:
-                batch = next(batches)
-            except RuntimeError:  # the signal that stops us has ended the loader's processes first
-                if stop.signal:
-                    break
-                raise
-            waiting = time.perf_counter() - begin
-            step = self.position.step + 1
-            result = self.update(step, batch)
+                with until_they_meet(self.accelerator):  # which is where gradients are averaged
+                    batch = _next_batch(batches, stop)
+                    waiting = time.perf_counter() - begin
+                    result = self.update(step, batch)
+            except StoppedError:
+                break
             self.position.step = step
             self.window.add(step, result, time.perf_counter() - begin, waiting)
             if self.accelerator.device.type == "cpu":
-                self.window.check()
+                self.check_window()
             if self.objective.kl and _due(step, config.optim.whiten_every):
                 self.whiten()
             if step % record.log_every == 0:
                 self._log()
             if _due(step, record.validate_every) and step < config.steps:
-                self.recorder.validate(step)
+                self._show(self.recorder.validate)
             if _due(step, record.sample_every) and step < config.steps:
-                self.recorder.sample(step)
+                self._show(self.recorder.sample)
             if step % record.checkpoint_every == 0 and step < config.steps:
                 self.checkpoint()
             self.bar.update(1)
 
     def _finish(self) -> None:
         """What belongs to the last step, whichever it is."""
-        step, done = self.position.step, self.position.step >= self.config.steps
+        done = self.position.step >= self.config.steps
         if done and self.window.records:  # the steps since the last line, of a number that `log_every` does not divide
             self._log()
         if done and self.config.record.validate_every:
-            self.recorder.validate(step)
+            self._show(self.recorder.validate)
         if done and self.config.record.sample_every:
-            self.recorder.sample(step)
+            self._show(self.recorder.sample)
         self.checkpoint()
+
+    def _show(self, what: Callable[[int], None]) -> None:
+        """Measure or paint with networks that are sound; the main process does it, and the others wait for it."""
+        self.check()
+        with together(self.accelerator):
+            what(self.position.step)
+        position = self.position  # measured where it was shown, decided for all
+        position.plateaus = int(broadcast(position.plateaus, self.accelerator))
 
     def checkpoint(self) -> None:
         """Write the state of the run and `latest`; what is not finite is never saved."""
-        self.window.check()
+        self.check_window()
+        with together(self.accelerator):
+            if self.main:
+                self._save()
+        self._compare_processes()
+
+    def _save(self) -> None:
         step, path = self.position.step, self.folder.checkpoint(self.position.step)
-        if self.main:
-            save_state(path, self.position, self.networks, self.ema, self.optimizers, self.window)
-            self.write(CheckpointWritten(step=step, path=self.folder.relative(path)))
-            self.recorder.export(self.folder.latest, "latest")
-            self.folder.prune(self.config.record.keep_checkpoints)
-        self.accelerator.wait_for_everyone()
+        save_state(path, self.position, self.networks, self.ema, self.optimizers, self.window)
+        self.write(CheckpointWritten(step=step, path=self.folder.relative(path)))
+        self.recorder.export(self.folder.latest, "latest")
+        self.folder.prune(self.config.record.keep_checkpoints)
+
+    def _compare_processes(self) -> None:
+        """All processes must have the same weights: gradients of different ones mean nothing together."""
+        if self.accelerator.num_processes == 1 or alike(digest(self.networks), self.accelerator):
+            return
+        equalise(self.networks, self.accelerator)
+        evidence = f"After step {self.position.step} not all processes had the same weights; now they have."
+        with together(self.accelerator):
+            self.write(Finding(step=self.position.step, name="processes_differ", severity="watch", evidence=evidence))
 
     @cached_property
     def whitening_photos(self) -> torch.Tensor:
@@ -370,12 +449,26 @@ class Run:
         whiten(networks.encoder, networks.generator, by)
         if averaged is not networks:
             whiten(averaged.encoder, averaged.generator, by)
+        for each in (networks, averaged):
+            equalise(each, self.accelerator)  # processors of different kinds round differently
 
     def _resume(self) -> None:
+        with together(self.accelerator):
+            self._load_newest()
+            if self.main:
+                self._rewind()
+        if not alike(self.position.step, self.accelerator):
+            raise UserError(
+                "processes_folder",
+                "The processes of this run find different checkpoints in {folder}. To be resumed it must be on a disk "
+                "that all machines share.",
+                folder=self.folder.root,
+            )
+
+    def _load_newest(self) -> None:
         states = self.folder.checkpoints()
         if not states:
             self.report("There is no checkpoint yet: starting from the beginning.")
-            self.folder.events.rewind(-1)
             return
         position, window = load_state(states[-1][1], self.networks, self.ema, self.optimizers)
         if position.data != self.position.data:
@@ -387,7 +480,13 @@ class Run:
                 latest=self.folder.latest,
             )
         self.position, self.window = position, window
-        self.folder.events.rewind(position.step)
+
+    def _rewind(self) -> None:
+        """Take back what was written after the checkpoint."""
+        if not self.folder.checkpoints():
+            self.folder.events.rewind(-1)
+            return
+        self.folder.events.rewind(self.position.step)
         self.recorder.recall()
         if not self.folder.latest.exists():
             self.recorder.export(self.folder.latest, "latest")
@@ -398,7 +497,7 @@ class Run:
             step=step,
             version=__version__,
             torch=torch.__version__,
-            device=str(self.accelerator.device),
+            device=device_name(self.accelerator),
             precision=str(self.accelerator.mixed_precision).replace("no", "fp32"),
             processes=self.accelerator.num_processes,
             parameters=count_parameters(self.networks),
@@ -410,16 +509,25 @@ class Run:
 
     def _set_learning_rates(self, done: int) -> None:
         optim = self.config.optim
-        progress = Progress(done, self.config.steps, self.steps_per_epoch, optim.decay_start)
-        rate = optim.learning_rate * SCHEDULES[optim.schedule](progress)
+        progress = Progress(
+            done,
+            self.config.steps,
+            self.steps_per_epoch,
+            optim.decay_start,
+            optim.decay_every,
+            optim.decay_factor,
+            self.position.plateaus,
+        )
+        rate = optim.learning_rate * SCHEDULES[optim.schedule](progress) * warmup(done, optim.lr_warmup)
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rate * (optim.encoder_rate if name == "encoder" else 1.0)
+                group["lr"] = rate * optim.rate_of(name)
 
     def _log(self) -> None:
-        """One line of numbers; starts a new window."""
-        self.window.check()
+        """One line of numbers, those of all processes; starts a new window."""
+        self.check_window()
         window, step = self.window, self.position.step
+        waiting = mean(window.waiting / window.seconds, self.accelerator)
         per_step = window.seconds / window.timed
         event = StepLogged(
             step=step,
@@ -430,15 +538,17 @@ class Run:
             **window.codes(),
             **window.gradients(),
             learning_rates={name: each.param_groups[0]["lr"] for name, each in self.optimizers.items()},
+            weights=self.step.weights(step),
             images_per_second=self.config.batch_size / per_step,
-            loader_share=window.waiting / window.seconds,
+            loader_share=waiting,
             seconds=time.perf_counter() - self.started,
             eta=per_step * (self.config.steps - step),
             memory_mb=memory_mb(self.accelerator.device),
         )
         self.window = Window()
-        self.write(event)
-        self.recorder.log(event)
+        with together(self.accelerator):
+            self.write(event)
+            self.recorder.log(event)
 
     def _fail(self, name: str, message: str) -> None:
         """Note what ended the run, if the disk still takes it. Which cause lies behind it is not known here."""
@@ -452,10 +562,7 @@ class Run:
 
     def _should_stop(self, stop: StopRequest) -> bool:
         """Whether any process was asked to stop: all of them end at the same step."""
-        if self.accelerator.num_processes == 1:
-            return bool(stop.signal)
-        asked = torch.tensor([float(bool(stop.signal))], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(asked, reduction="sum").item())
+        return any_of(bool(stop.signal), self.accelerator)
 
 
 def some_photos(pictures: PairDataset, epoch: int | None = None) -> torch.Tensor:
@@ -474,6 +581,17 @@ def fingerprint(pictures: PairDataset) -> str:
     digest = hashlib.sha256("\n".join(pictures.names).encode())
     digest.update(pictures.pictures.thumbs.tobytes())
     return digest.hexdigest()
+
+
+def _next_batch(
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]], stop: StopRequest
+) -> tuple[torch.Tensor, torch.Tensor]:
+    try:
+        return next(batches)
+    except RuntimeError:
+        if stop.signal:  # it has ended the loader's processes first
+            raise StoppedError from None
+        raise
 
 
 def _silence(line: str) -> None:

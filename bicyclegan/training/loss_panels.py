@@ -9,6 +9,8 @@ from bicyclegan.metrics.latent import LATENT_CHANCE
 from bicyclegan.training.curves import Panel, Series
 from bicyclegan.training.events import Event, Number, StepLogged, Validated
 
+LATENT_L2_CHANCE = 1.0
+"""E z^2: what an encoder scores that recovers nothing."""
 DIVERSITY = "diversity_"
 """How the names of metrics of diversity begin; the distance follows."""
 Runs = Sequence[Sequence[Event]]
@@ -16,7 +18,7 @@ Runs = Sequence[Sequence[Event]]
 
 
 def loss_panels(runs: Runs, starts: Sequence[int]) -> list[Panel]:
-    """Panels for which there are numbers: pixel L1, KL, latent L1, losses of D and of G, diversity.
+    """Panels for which there are numbers: pixel L1, KL, latent L1, losses of D and of G, remedies, diversity.
 
     Args:
         runs: stages of a training, in order.
@@ -34,6 +36,18 @@ def loss_panels(runs: Runs, starts: Sequence[int]) -> list[Panel]:
         ),
         Panel("Losses of the discriminators", joined.paths("d_encoded", "d_random")),
         Panel("Adversarial losses of G", joined.paths("gan_encoded", "gan_random")),
+        Panel("Pixel L2, pictures in [-1, 1]", joined.series("training", StepLogged, _loss("l2"))),
+        Panel(
+            "Latent L2: (z - E(G(A, z)))\u00b2",
+            joined.series("training", StepLogged, _loss("latent_l2")),
+            level=LATENT_L2_CHANCE,
+            level_name=f"chance {LATENT_L2_CHANCE:g}",
+        ),
+        Panel("Perceptual loss", joined.series("training", StepLogged, _loss("perceptual"))),
+        Panel(
+            "Mode seeking: codes apart / pictures apart", joined.series("training", StepLogged, _loss("mode_seeking"))
+        ),
+        Panel("Gradient penalties", joined.paths("penalty_encoded", "penalty_random")),
         Panel("Diversity of samples of one sketch", joined.diversities()),
     ]
     return [panel for panel in panels if panel.series]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from bicyclegan.errors import UserError
 from bicyclegan.losses import kl_per_dim
+from bicyclegan.training.processes import gather
 from bicyclegan.training.step import RANGE_TOLERANCE, StepRecord, check_inputs
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass
 class Window:
-    """Collects what steps tell. Reading tensors makes the CPU wait for the device, so it happens once a window."""
+    """Collects what steps tell. Reading tensors makes the CPU wait for the device, so it happens once a window.
+
+    Where several processes compute a run, each adds records of its own part of the batches. `join` makes them those
+    of all; it must be called, by all of them, before anything is asked.
+    """
 
     records: list[StepRecord] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
@@ -27,6 +35,8 @@ class Window:
     """Part of it that was spent waiting for data."""
     checked: int = 0
     """How many records were found to be finite and in range."""
+    joined: int = 0
+    """How many records are those of all processes."""
 
     def add(self, step: int, record: StepRecord, seconds: float, waiting: float) -> None:
         """Take in update number `step`."""
@@ -35,6 +45,14 @@ class Window:
         self.timed += 1
         self.seconds += seconds
         self.waiting += waiting
+
+    def join(self, accelerator: Accelerator) -> None:
+        """Make all records those of whole batches, the same in all processes, at one message."""
+        new = self.records[self.joined :]
+        if new and accelerator.num_processes > 1:
+            sent = torch.cat([value.double().flatten() for record in new for value in _values(record)])
+            self.records[self.joined :] = _join(new, gather(sent, accelerator).to(sent.device))
+        self.joined = len(self.records)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, so that a resumed run writes the same next line. Times are not kept."""
@@ -46,7 +64,7 @@ class Window:
         records = [
             StepRecord(**{name: _moved(value, device) for name, value in fields.items()}) for fields in state["records"]
         ]
-        return cls(records, list(state["steps"]), checked=len(records))
+        return cls(records, list(state["steps"]), checked=len(records), joined=len(records))
 
     def check(self) -> None:
         """Raise `UserError` for the first step whose losses are not finite or whose pictures left [-1, 1]."""
@@ -108,6 +126,45 @@ class Window:
             "gradient_norms": {name: float(norm) for name, norm in norms.items()},
             "gradient_shares": {name: float(norm) / total if total else 0.0 for name, norm in shares.items()},
         }
+
+
+GROUPS = ("losses", "scores", "inputs", "gradient_norms", "gradient_shares")
+"""Fields of a record that hold numbers by name."""
+CODES = ("mu", "logvar")
+"""Fields of a record that hold a row for each sample."""
+
+
+def _values(record: StepRecord) -> list[Tensor]:
+    """All tensors of a record, in one order."""
+    numbers = [value for group in GROUPS for value in getattr(record, group).values()]
+    return numbers + [codes for name in CODES if (codes := getattr(record, name)) is not None]
+
+
+def _join(records: list[StepRecord], sent: Tensor) -> list[StepRecord]:
+    """Records as if one process had computed the whole batches.
+
+    Args:
+        records: of this process.
+        sent: (processes, K) float64, the values of each process's records one after the other.
+    """
+    values = iter(sent.split([value.numel() for record in records for value in _values(record)], dim=1))
+    joined = []
+    for record in records:
+        fields: dict[str, Any] = {
+            group: {name: _one(name, next(values)).to(one.dtype) for name, one in getattr(record, group).items()}
+            for group in GROUPS
+        }
+        for name in CODES:
+            if (codes := getattr(record, name)) is not None:
+                fields[name] = next(values).reshape(-1, codes.shape[1]).to(codes.dtype)
+        joined.append(StepRecord(**fields))
+    return joined
+
+
+def _one(name: str, numbers: Tensor) -> Tensor:
+    """The smallest minimum, the largest maximum, or the mean of what processes of equal parts say."""
+    reduce = {"min": torch.amin, "max": torch.amax}.get(name.rpartition("_")[2], torch.mean)
+    return reduce(numbers)
 
 
 def _moved(value: Tensor | dict[str, Tensor] | None, device: torch.device) -> Tensor | dict[str, Tensor] | None:

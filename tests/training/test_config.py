@@ -191,6 +191,18 @@ def test_json_that_is_not_ours_is_refused(data: object, message: str) -> None:
         (lambda: LossConfig(lambda_z=float("nan")), r"LossConfig\.lambda_z is nan; it must be from 0 to"),
         (lambda: LossConfig(kl_warmup=-1), r"LossConfig\.kl_warmup is -1; it must be from 0 to"),
         (lambda: LossConfig(free_bits=11), r"LossConfig\.free_bits is 11\.0; it must be from 0 to 10\."),
+        (lambda: LossConfig(clip_weights=0), r"LossConfig\.clip_weights is 0\.0; it must be from 1e-06 to 1\."),
+        (lambda: LossConfig(lambda_gp=-1), r"LossConfig\.lambda_gp is -1\.0; it must be from 0 to"),
+        (lambda: LossConfig(pixel_loss="l3"), r"LossConfig\.pixel_loss is 'l3'; it must be 'l1' \| 'l2'\."),
+        (lambda: LossConfig(perceptual_network="vgg"), r"perceptual_network is 'vgg'; it must be 'vgg19' \| 'lpips'\."),
+        (lambda: OptimConfig(critic_steps=0), r"OptimConfig\.critic_steps is 0; it must be from 1 to 100\."),
+        (lambda: OptimConfig(clip_norm=-1), r"OptimConfig\.clip_norm is -1\.0; it must be from 0 to"),
+        (lambda: OptimConfig(accumulate=0), r"OptimConfig\.accumulate is 0; it must be from 1 to 4096\."),
+        (lambda: OptimConfig(decay_factor=1), r"OptimConfig\.decay_factor is 1\.0; it must be from 0\.01 to 0\.99\."),
+        (lambda: OptimConfig(patience=0), r"OptimConfig\.patience is 0; it must be from 1 to 1000\."),
+        (lambda: RegularConfig(instance_noise=3), r"RegularConfig\.instance_noise is 3\.0; it must be from 0 to 2\."),
+        (lambda: RegularConfig(mix="blend"), r"mix is 'blend'; it must be 'none' \| 'mixup' \| 'cutmix' \| 'augmix'\."),
+        (lambda: RegularConfig(mix_alpha=0), r"RegularConfig\.mix_alpha is 0\.0; it must be from 0\.01 to 100\."),
         (
             lambda: LossConfig(adversarial="ns"),
             r"adversarial is 'ns'; it must be 'lsgan' \| 'vanilla' \| 'hinge' \| 'wgan'",
@@ -248,6 +260,35 @@ def test_values_that_are_not_allowed_are_named_with_those_that_are(make: Any, me
         (
             {"loss": LossConfig("cvae-gan", share_discriminator=True)},
             r"LossConfig\.share_discriminator is True; it must be off: there are no two adversarial losses",
+        ),
+        (
+            {"loss": LossConfig("cvae-gan", lambda_mode_seeking=0.1)},
+            r"LossConfig\.lambda_mode_seeking is 0\.1; it must be 0 for cvae-gan, which has no path for it",
+        ),
+        (
+            {"loss": LossConfig("clr-gan", lambda_perceptual=1)},
+            r"LossConfig\.lambda_perceptual is 1\.0; it must be 0 for clr-gan, which has no path for it",
+        ),
+        ({"loss": LossConfig("clr-gan", lambda_z=0)}, r"lambda_z is 0\.0; it must be over 0 for clr-gan"),
+        (
+            {"optim": OptimConfig(accumulate=3)},
+            r"OptimConfig\.accumulate is 3; it must be a divisor of batch_size 8, halved for the two paths\.",
+        ),
+        (
+            {"optim": OptimConfig(accumulate=3), "loss": LossConfig("cvae-gan")},
+            r"OptimConfig\.accumulate is 3; it must be a divisor of batch_size 8\.",
+        ),
+        (
+            {"optim": OptimConfig(accumulate=2), "loss": LossConfig(reduction="official")},
+            r"accumulate is 2; it must be 1 for reduction official, whose sums depend on the batch size",
+        ),
+        (
+            {"optim": OptimConfig(schedule="plateau"), "record": RecordConfig(validate_every=0)},
+            r"RecordConfig\.validate_every is 0; it must be over 0 for the schedule plateau",
+        ),
+        (
+            {"regular": RegularConfig(mix="mixup", mix_share=0)},
+            r"RegularConfig\.mix_share is 0\.0; it must be over 0 to mix anything by mixup",
         ),
     ],
 )

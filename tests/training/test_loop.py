@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import signal
@@ -20,7 +21,8 @@ from bicyclegan.checkpoints import load_config, load_discriminators
 from bicyclegan.config import LATENTS_FILE, THUMBS_FILE, ModelConfig
 from bicyclegan.errors import UserError
 from bicyclegan.training import loop
-from bicyclegan.training.config import LossConfig, OptimConfig, TrainConfig
+from bicyclegan.training import record as recorder
+from bicyclegan.training.config import LossConfig, OptimConfig, RegularConfig, TrainConfig
 from bicyclegan.training.events import (
     CheckpointWritten,
     DataChecked,
@@ -38,6 +40,7 @@ from bicyclegan.training.run_folder import RunFolder
 from bicyclegan.training.step import StepRecord, TrainStep
 
 MakeConfig = Callable[..., TrainConfig]
+MonkeyPatch = pytest.MonkeyPatch
 
 
 def quiet(line: str) -> None:
@@ -90,7 +93,7 @@ def test_events_tell_the_run(finished: TrainConfig) -> None:
     logged = events(finished, StepLogged)
     assert [event.step for event in logged] == [2, 4, 6]
     for event in logged:
-        assert set(event.losses) == {*OBJECTIVES["bicyclegan"].terms, "d_encoded", "d_random"}
+        assert set(event.losses) == {"gan_encoded", "gan_random", "l1", "kl", "latent_l1", "d_encoded", "d_random"}
         assert set(event.scores) == {"real_encoded", "fake_encoded", "real_random", "fake_random"}
         assert -1 <= event.inputs["b_min"] < event.inputs["b_mean"] < event.inputs["b_max"] <= 1
         assert set(event.gradient_norms) == set(start.parameters)
@@ -143,6 +146,63 @@ def test_the_encoder_may_learn_at_a_rate_of_its_own(run_config: MakeConfig) -> N
     assert rates["generator"] == rates["discriminator"] == rates["discriminator2"]
 
 
+def test_discriminators_may_learn_at_a_rate_of_their_own_and_all_warm_up(run_config: MakeConfig) -> None:
+    optim = OptimConfig(learning_rate=1e-3, discriminator_rate=0.5, lr_warmup=4, schedule="constant")
+    config = run_config(optim=optim)
+    train(config, report=quiet)
+    rates = [event.learning_rates for event in events(config, StepLogged)]
+    assert [rate["generator"] for rate in rates] == pytest.approx([0.5e-3, 1e-3, 1e-3])
+    assert all(rate[name] == rate["generator"] / 2 for rate in rates for name in ("discriminator", "discriminator2"))
+
+
+def test_the_generator_moves_only_every_so_many_updates(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
+    config = run_config(optim=OptimConfig(critic_steps=3))
+    moves: dict[str, list[bool]] = {"generator": [], "discriminator": []}
+    update = loop.Run.update
+
+    def watched(self: loop.Run, step: int, pair: object) -> StepRecord:
+        before = {name: copy.deepcopy(getattr(self.networks, name).state_dict()) for name in moves}
+        average = copy.deepcopy(self.ema.networks.generator.state_dict())
+        record = update(self, step, pair)
+        for name, state in before.items():
+            moves[name].append(not same(state, getattr(self.networks, name).state_dict()))
+        assert moves["generator"][-1] != same(average, self.ema.networks.generator.state_dict())
+        return record
+
+    monkeypatch.setattr(loop.Run, "update", watched)
+    train(config, report=quiet)
+    assert moves == {"generator": [False, False, True] * 2, "discriminator": [True] * 6}
+
+
+def test_the_learning_rate_halves_when_validation_waited_in_vain(
+    run_config: MakeConfig, monkeypatch: MonkeyPatch
+) -> None:
+    """Values of the metric at updates 1 to 8; better at 1, 2 and 7. Patience 2: falls after 4 and 6."""
+    values = iter([5.0, 4.0, 4.5, 4.0, 4.1, 9.0, 3.0, 3.0])
+    found = recorder.validate
+
+    def planted(*args: object) -> object:
+        result = found(*args)
+        result.metrics["reconstruction_l1"] = next(values)
+        return result
+
+    monkeypatch.setattr(recorder, "validate", planted)
+    optim = OptimConfig(learning_rate=1e-3, schedule="plateau", decay_factor=0.5, patience=2)
+    config = run_config({"validate_every": 1, "log_every": 1, "checkpoint_every": 8}, steps=8, optim=optim)
+    train(config, report=quiet)
+    rates = [event.learning_rates["generator"] for event in events(config, StepLogged)]
+    assert rates == pytest.approx([1e-3] * 4 + [0.5e-3] * 2 + [0.25e-3] * 2)
+
+
+def test_weights_that_change_are_told_as_they_are(run_config: MakeConfig) -> None:
+    config = run_config(loss=LossConfig(weight_schedule="lambda_l1=4@50% lambda_z=0@4-6"))
+    train(config, report=quiet)
+    weights = [event.weights for event in events(config, StepLogged)]
+    assert [each["l1"] for each in weights] == [10, 4, 4]
+    assert [each["latent_l1"] for each in weights] == [0.5, 0.5, 0.25]
+    assert weights[0].keys() == {"gan_encoded", "gan_random", "l1", "kl", "latent_l1"}
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_runs(run_config: MakeConfig, objective: str) -> None:
     config = run_config(
@@ -167,7 +227,7 @@ def test_tensorboard_gets_the_curves(run_config: MakeConfig) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_in_order_and_it_goes_on(
-    run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, number: int
+    run_config: MakeConfig, monkeypatch: MonkeyPatch, number: int
 ) -> None:
     call = TrainStep.__call__
 
@@ -198,7 +258,7 @@ def test_a_signal_ends_the_run_in_order_and_it_goes_on(
 def test_a_stopped_run_equals_an_unbroken_one(
     run_config: MakeConfig,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: MonkeyPatch,
     tiny_config: ModelConfig,
     whiten_every: int,
 ) -> None:
@@ -206,6 +266,34 @@ def test_a_stopped_run_equals_an_unbroken_one(
     optim = OptimConfig(whiten_every=whiten_every)
     record = {"checkpoint_every": 5}
     whole = run_config(out=str(tmp_path / "whole"), record=record, steps=7, model=model, optim=optim)
+    train(whole, report=quiet)
+    broken = replace(whole, out=str(tmp_path / "broken"))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Run, "_should_stop", lambda self, stop: self.position.step == 3)
+        assert train(broken, report=quiet).step == 3
+    assert train(broken, resume=True, report=quiet).step == 7
+    assert_same_run(Path(whole.out), Path(broken.out), 7)
+
+
+@pytest.mark.parametrize("adversarial", ["hinge", "wgan", "wgan-gp"])
+def test_with_all_remedies_a_stopped_run_equals_an_unbroken_one(
+    run_config: MakeConfig, tmp_path: Path, monkeypatch: MonkeyPatch, tiny_config: ModelConfig, adversarial: str
+) -> None:
+    """Noise, mixtures, schedules and plateaus are functions of the update, or saved."""
+    whole = run_config(
+        {"checkpoint_every": 5, "validate_every": 1},
+        out=str(tmp_path / "whole"),
+        steps=7,
+        batch_size=8,
+        model=replace(tiny_config, dropout=0.3),
+        loss=LossConfig(
+            adversarial=adversarial, lambda_mode_seeking=0.1, weight_schedule="lambda_l1=0@0 lambda_l1=5@1-6"
+        ),
+        optim=OptimConfig(
+            accumulate=2, clip_norm=1.0, weight_decay=0.01, lr_warmup=3, critic_steps=2, schedule="plateau", patience=1
+        ),
+        regular=RegularConfig(0.2, 0.1, "augmix"),
+    )
     train(whole, report=quiet)
     broken = replace(whole, out=str(tmp_path / "broken"))
     with monkeypatch.context() as patch:
@@ -262,7 +350,7 @@ def same(ours: object, theirs: object) -> bool:
     return ours == theirs
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
     call = TrainStep.generator_losses
 
     def poisoned(self: TrainStep, forward: object) -> dict[str, torch.Tensor]:
@@ -286,7 +374,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monke
     assert train(config, resume=True, report=quiet).reason == "completed"
 
 
-def test_a_full_disk_ends_the_run_in_order(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_run_in_order(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
     save = torch.save
 
     def full(content: object, file: BinaryIO) -> None:
@@ -305,7 +393,7 @@ def test_a_full_disk_ends_the_run_in_order(run_config: MakeConfig, monkeypatch: 
     assert not [path for path in folder.root.rglob(".*") if path.name != ".lock"]
 
 
-def test_too_little_room_is_said_before(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_room_is_said_before(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
     import shutil
 
     usage = shutil.disk_usage(".")
@@ -406,7 +494,7 @@ def test_resuming_with_other_pictures_of_the_same_names_is_refused(
         train(replace(config, steps=9), resume=True, report=quiet)
 
 
-def test_a_resumed_run_remembers_its_last_validation(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_remembers_its_last_validation(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
     config = run_config(steps=9)
     for stop_at in (4, 5):  # the second time no validation lies between
         with monkeypatch.context() as patch:
@@ -471,7 +559,7 @@ def test_a_ranking_that_cannot_be_measured_is_refused_at_once(run_config: MakeCo
     assert not Path(config.out).exists()
 
 
-def test_broken_weights_are_never_the_best(run_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_weights_are_never_the_best(run_config: MakeConfig, monkeypatch: MonkeyPatch) -> None:
     step = TrainStep.__call__
 
     def poisoned(self: TrainStep, *args: object, **options: object) -> StepRecord:

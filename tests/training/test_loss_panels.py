@@ -65,3 +65,13 @@ def test_what_was_never_measured_has_no_curve() -> None:
     titles = [panel.title for panel in loss_panels([[StepLogged(step=1, losses={"l1": 0.1})]], [0])]
     assert titles == ["Pixel L1, pictures in [-1, 1]"]
     assert loss_panels([FIRST[:1], []], [0, 5]) == []
+
+
+def test_a_remedy_has_a_panel_in_the_runs_that_use_it(panels: dict[str, Panel]) -> None:
+    """Squared losses are not drawn among absolute ones: they have chance lines of their own."""
+    remedies = {"l2": 0.1, "latent_l2": 0.9, "perceptual": 2.0, "mode_seeking": 5.0, "penalty_random": 0.3}
+    used = {panel.title: panel for panel in loss_panels([[StepLogged(step=10, losses=remedies)]], [0])}
+    assert {next(iter(panel.series)).values[0] for panel in used.values()} == set(remedies.values())
+    latent = next(panel for title, panel in used.items() if title.startswith("Latent L2"))
+    assert latent.level == 1
+    assert not any(title.startswith(("Pixel L2", "Latent L2", "Mode", "Perceptual", "Gradient")) for title in panels)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import Tensor
 
 from bicyclegan.errors import UserError
+from bicyclegan.training import window as window_module
 from bicyclegan.training.step import StepRecord
 from bicyclegan.training.window import Window
 
@@ -107,3 +113,78 @@ def test_a_window_goes_on_where_the_next_steps_are(tmp_path) -> None:
     [moved] = again.records
     tensors = [*moved.losses.values(), *moved.scores.values(), *moved.inputs.values(), moved.mu, moved.logvar]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
+def join_both(monkeypatch: pytest.MonkeyPatch, *windows: Window) -> list[int]:
+    """Join the windows of two processes, here threads; returns how many numbers each message had."""
+    rows: dict[int, Tensor] = {}
+    met, sizes = threading.Barrier(2), []
+
+    def listen(numbers: Tensor, accelerator: SimpleNamespace) -> Tensor:
+        rows[accelerator.process_index] = numbers
+        sizes.append(len(numbers))
+        met.wait(10)
+        return torch.stack([rows[0], rows[1]])
+
+    monkeypatch.setattr(window_module, "gather", listen)
+    with ThreadPoolExecutor(2) as pool:
+        accelerators = [SimpleNamespace(num_processes=2, process_index=rank) for rank in range(2)]
+        list(pool.map(Window.join, windows, accelerators))
+    return sizes
+
+
+def test_two_processes_join_to_what_one_would_have_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, whole = Window(), Window(), Window()
+    for step in (1, 2):
+        first.add(step, record(l1=0.2, low=-0.5, mu=[[1.0, 0.0], [2.0, 0.5]]), 1, 0)
+        second.add(step, record(l1=0.6, high=0.75, mu=[[3.0, 4.0], [5.0, 1.0]]), 1, 0)
+        together = record(l1=0.4, mu=[[1.0, 0.0], [2.0, 0.5], [3.0, 4.0], [5.0, 1.0]])
+        together.inputs["a_mean"] = together.inputs["b_mean"] = torch.tensor(0.0625)  # of 0.25 and -0.125
+        whole.add(step, together, 1, 0)
+    assert len(join_both(monkeypatch, first, second)) == 2, "one message of each"
+    for joined in (first, second):
+        assert joined.mean("losses") == pytest.approx(whole.mean("losses"))
+        assert joined.mean("scores") == pytest.approx(whole.mean("scores"))
+        assert joined.inputs() == pytest.approx(whole.inputs())
+        assert joined.codes() == {name: pytest.approx(values) for name, values in whole.codes().items()}
+        assert {value.dtype for value in joined.records[0].losses.values()} == {torch.float32}
+
+
+def test_what_was_joined_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Window(), Window()
+    sizes = []
+    for step in (1, 2):
+        for window in (first, second):
+            window.add(step, record(mu=[[1.0]]), 1, 0)
+        sizes += join_both(monkeypatch, first, second)
+    assert len(set(sizes)) == 1, "the second message held the first record again"
+    assert [len(each.mu) for each in first.records] == [2, 2]
+
+
+def test_a_state_holds_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Window(), Window()
+    for window in (first, second):
+        window.add(1, record(mu=[[1.0]]), 1, 0)
+    join_both(monkeypatch, first, second)
+    monkeypatch.setattr(window_module, "gather", lambda *_: pytest.fail("it was sent again"))
+    resumed = Window.from_state(first.state(), torch.device("cpu"))
+    resumed.join(SimpleNamespace(num_processes=2, process_index=0))
+    assert len(resumed.records[0].mu) == 2
+
+
+def test_a_bad_number_of_one_process_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Window(), Window()
+    first.add(3, record(), 1, 0)
+    second.add(3, record(l1=float("nan"), high=255.0), 1, 0)
+    join_both(monkeypatch, first, second)
+    for window in (first, second):
+        with pytest.raises(UserError, match="Step 3: the loss l1"):
+            window.check()
+
+
+def test_one_process_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_module, "gather", lambda *_: pytest.fail("it spoke"))
+    window, told = Window(), record()
+    window.add(1, told, 1, 0)
+    window.join(SimpleNamespace(num_processes=1))
+    assert window.records == [told]
