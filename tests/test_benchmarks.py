@@ -1,0 +1,143 @@
+"""The order that training is measured against is that of the official code, and our step computes the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bicyclegan.config import ModelConfig
+from bicyclegan.training.config import LossConfig, OptimConfig, TrainConfig
+from bicyclegan.training.networks import Networks, build_networks, make_optimizers
+from bicyclegan.training.step import TrainStep
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+import training as benchmark
+from official_order import OfficialOrder
+
+CPU = torch.device("cpu")
+STEPS = 2
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config(tiny_config: ModelConfig) -> TrainConfig:
+    """Bilinear, so that there is something to rearrange; depth 4, so that no level is a single dead pixel."""
+    weights = LossConfig(lambda_gan=0.7, lambda_gan2=1.3, lambda_l1=5.0, lambda_z=2.0, lambda_kl=0.5)
+    return TrainConfig(
+        model=replace(tiny_config, depth=4), loss=weights, optim=OptimConfig(init="kaiming"), batch_size=4
+    )
+
+
+def learnt(networks: Networks) -> dict[str, dict[str, Tensor]]:
+    """Weights, gradients and statistics of every network."""
+    found = {}
+    for name, network in networks.named():
+        found[f"{name}, weights"] = {key: value.clone() for key, value in network.state_dict().items()}
+        found[f"{name}, gradients"] = {key: value.grad.clone() for key, value in network.named_parameters()}
+    return found
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{}, {"norm": "batch", "encoder": "conv"}, {"conditional_discriminator": True}],
+    ids=["default", "batch norm", "conditional"],
+)
+def test_in_the_official_order_our_step_is_the_plain_one_to_the_last_bit(
+    config: TrainConfig, model: dict[str, object]
+) -> None:
+    loss = replace(config.loss, reduction="official")
+    config = replace(config, model=replace(config.model, **model), loss=loss)
+    plain, ours = build_networks(config), build_networks(config)
+    official = OfficialOrder(plain, make_optimizers(plain, config.optim), config.loss)
+    step = TrainStep(ours, make_optimizers(ours, config.optim), config.loss)
+    for number in range(STEPS):
+        batch = benchmark.draw_batch(config, CPU, number)
+        expected, record = official(*batch), step(*batch)
+        assert record.losses.keys() == expected.keys()
+        assert all(torch.equal(loss, expected[name]) for name, loss in record.losses.items())
+        for (name, one), other in zip(learnt(ours).items(), learnt(plain).values(), strict=True):
+            assert all(torch.equal(one[key], other[key]) for key in other), name
+
+
+def test_our_own_order_learns_the_same(config: TrainConfig) -> None:
+    """Plain descent, since Adam makes steps of rounding where a norm leaves no gradient."""
+    plain, ours = build_networks(config), build_networks(config)
+    descents = (
+        {name: torch.optim.SGD(network.parameters(), lr=0.02) for name, network in networks.named()}
+        for networks in (plain, ours)
+    )
+    official, step = OfficialOrder(plain, next(descents), config.loss), TrainStep(ours, next(descents), config.loss)
+    first = learnt_weights(plain)
+    for number in range(STEPS):
+        batch = benchmark.draw_batch(config, CPU, number)
+        torch.testing.assert_close(step(*batch).losses, official(*batch), rtol=1e-4, atol=1e-6)
+    for (name, one), other in zip(learnt(ours).items(), learnt(plain).values(), strict=True):
+        scale = max(value.abs().max().item() for value in other.values())
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * scale, msg=lambda m, name=name: f"{name}: {m}")
+    for name, network in learnt_weights(ours).items():
+        assert max((network[key] - first[name][key]).abs().max() for key in network) > 1e-3, "nothing was learnt here"
+
+
+def learnt_weights(networks: Networks) -> dict[str, dict[str, Tensor]]:
+    return {name: {k: v.detach().clone() for k, v in network.named_parameters()} for name, network in networks.named()}
+
+
+@pytest.mark.parametrize("fields", [{"adversarial": "hinge"}, {"objective": "cvae-gan"}, {"share_discriminator": True}])
+def test_other_objectives_are_refused(config: TrainConfig, fields: dict[str, object]) -> None:
+    networks = build_networks(config)
+    with pytest.raises(ValueError, match="bicyclegan, lsgan and two discriminators"):
+        OfficialOrder(networks, make_optimizers(networks, config.optim), LossConfig(**fields))
+
+
+def test_speeds_are_printed_beside_what_multiplications_allow(
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    competitors = benchmark.contestants(config, CPU)
+    runs = [benchmark.make_run(each, benchmark.draw_batch(config, CPU, 0), CPU) for each in competitors]
+    benchmark.compare_speeds(competitors, runs, config.batch_size, repeats=1)
+    _, *rows, last = capsys.readouterr().out.splitlines()
+    assert [row.split("  ")[2] for row in rows] == [each.name for each in competitors]
+    official, layers, ours = (float(row.split("x")[-2]) for row in rows)
+    assert official == 1 < layers < ours, "layers save something, and the order something more"
+    assert float(last.split()[-3].removesuffix("x")) == pytest.approx(ours / layers, rel=0.02)
+    benchmark.time_phases(competitors, runs, CPU)
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row[4:26].strip() for row in rows] == [
+        "E forward",
+        "G forward",
+        "D forward",
+        "optimisers",
+        "backward and the rest",
+    ]
+    assert all(float(time) > 0 for row in rows for time in row[26:].split())
+
+
+def test_operations_are_sorted_into_kinds() -> None:
+    conv, x = torch.nn.Conv2d(16, 16, 3), torch.randn(4, 16, 32, 32)
+    shares = benchmark.shares(lambda: conv(x).relu().sum().backward(), CPU)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert max(shares, key=shares.get) == "convolution"
+    assert shares["activation"] > 0
+
+
+def test_the_benchmark_ends_when_losses_disagree(config: TrainConfig) -> None:
+    right, *_, wrong = benchmark.contestants(config, CPU)
+    benchmark.compare_losses([right, wrong], config, CPU, steps=1)
+    update = wrong.update
+    wrong.update = lambda *batch: {name: loss * 1.001 for name, loss in update(*batch).items()}
+    with pytest.raises(SystemExit, match="ours does not compute what the official order computes"):
+        benchmark.compare_losses([right, wrong], config, CPU, steps=1)
