@@ -13,7 +13,7 @@ from torch.nn import init
 from bicyclegan.config import Minibatch
 
 EPSILON = 2.0**-26
-"""Under the root, whose slope at 0 is infinite. About the paper's 1e-8, but its own root is exact: equals differ by 0."""
+"""Under the root, whose slope at 0 is infinite. About the paper's 1e-8, but with an exact root: equals differ by 0."""
 KERNELS, DIMS = 16, 8
 """Discrimination: projections, and the length of each."""
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
-import math
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +20,7 @@ from bicyclegan import __version__, images
 from bicyclegan.data import Data, PairDataset, make_loader, open_data
 from bicyclegan.errors import UserError
 from bicyclegan.models.init import init_informative
+from bicyclegan.training.checks import check_config, check_disk_space
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import count_readers, device_name, idle_cores, make_accelerator, memory_mb, place
 from bicyclegan.training.disturb import disturbance
@@ -61,10 +59,6 @@ from bicyclegan.training.window import Window
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-RESUMABLE = ("data", "steps", "device", "num_workers", "record")
-"""Fields of `TrainConfig` that may change when a run goes on; all others decide what it learns.
-
-The data may have moved, but must be the same pictures: `fingerprint` knows."""
 Report = Callable[[str], None]
 START_LOWER = "Start a new run from this one's latest/ with --init-from and a lower --learning-rate."
 REMEDIES = {
@@ -116,7 +110,7 @@ def train(config: TrainConfig, *, resume: bool = False, report: Report = print, 
         run = open_run(config, folder, accelerator, report)
         if not resume:
             with together(accelerator):
-                check_disk_space(run)
+                check_disk_space(folder, run.bytes_on_disk())
             _hold(folder, accelerator, stack, config, folder.check_new)
         stop = stack.enter_context(StopRequest())
         return run.go(stop, resume, bar)
@@ -144,64 +138,6 @@ def open_run(config: TrainConfig, folder: RunFolder, accelerator: Accelerator, r
             data=config.data,
         )
     return run
-
-
-def check_config(config: TrainConfig, folder: RunFolder, resume: bool) -> None:
-    """Raise `UserError` for a config that names no data or folder, or that is not the run's to be resumed."""
-    for name in ("data", "out"):
-        if not getattr(config, name):
-            raise UserError("train_missing", "--{name} is missing: name a folder.", name=name)
-    if not resume:
-        folder.check_new()
-        check_apart(config)
-        return
-    same = {field: getattr(config, field) for field in (*RESUMABLE, "out")}
-    expected, given = (_options(each) for each in (dataclasses.replace(folder.load_config(), **same), config))
-    if changed := [name for name in given if given[name] != expected[name]]:
-        raise UserError(
-            "resume_changed",
-            "A run goes on with the options it began with; changed: {changed}. Only {allowed} may change. For other "
-            "options start a new run with --init-from {latest}.",
-            changed=", ".join(changed),
-            allowed=", ".join(RESUMABLE),
-            latest=folder.latest,
-        )
-
-
-def check_apart(config: TrainConfig) -> None:
-    """Raise `UserError` when the run's own pictures would lie among those that are learnt from."""
-    out = Path(config.out).resolve()
-    for data in filter(None, (config.data, config.source.val_data)):
-        if out.is_relative_to(Path(data).expanduser().resolve()):
-            raise UserError(
-                "train_out_in_data",
-                "--out {out} lies inside {data}, so that its samples would be taken for pictures to learn from: choose "
-                "a folder elsewhere.",
-                out=config.out,
-                data=data,
-            )
-
-
-def _options(config: TrainConfig) -> dict[str, object]:
-    """All fields of all groups, whose names are unique."""
-    fields = dataclasses.asdict(config)
-    groups = [fields.pop(name) for name, value in list(fields.items()) if isinstance(value, dict)]
-    return {**fields, **{name: value for group in groups for name, value in group.items()}}
-
-
-def check_disk_space(run: Run) -> None:
-    """Raise `UserError` when the run's checkpoints will not fit on the disk."""
-    place = next(path for path in (run.folder.root, *run.folder.root.absolute().parents) if path.exists())
-    free, needed = shutil.disk_usage(place).free, run.bytes_on_disk()
-    if free < needed:
-        raise UserError(
-            "train_disk_space",
-            "{folder} needs about {needed} MB and {free} MB are free there. Make room, or choose another --out, a "
-            "smaller --base-channels or --keep-checkpoints 1.",
-            folder=run.folder.root,
-            needed=math.ceil(needed / 1e6),
-            free=free // 1_000_000,
-        )
 
 
 class Run:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from bicyclegan.training.checks import check_config
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import device_name, make_accelerator, memory_mb
-from bicyclegan.training.loop import Report, Run, check_config, open_run
+from bicyclegan.training.loop import Report, Run, open_run
 from bicyclegan.training.networks import count_parameters
 from bicyclegan.training.processes import total, until_they_meet
 from bicyclegan.training.run_folder import RunFolder
