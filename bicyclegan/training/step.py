@@ -159,6 +159,7 @@ class TrainStep:
         autocast: context in which networks run.
         before_update: called with the networks between the last backward and the first optimiser step, in order
             (averaging over processes).
+        average: replaces tensors by their means over processes, in place, for what is told of gradients.
         clip: called with each network that is about to be updated, after gradients are measured.
         length: of the run, for weights that change with epochs or shares of it.
         accumulate: parts in which a batch is computed; each has the same number of samples.
@@ -173,6 +174,7 @@ class TrainStep:
         functions: LossFunctions | None = None,
         autocast: Callable[[], AbstractContextManager] = nullcontext,
         before_update: Sequence[Callable[[Networks], None]] = (),
+        average: Callable[[Sequence[Tensor]], None] | None = None,
         clip: Callable[[nn.Module], None] | None = None,
         length: RunLength | None = None,
         accumulate: int = 1,
@@ -184,6 +186,7 @@ class TrainStep:
         self.functions = functions or loss_functions(config)
         self.autocast = autocast
         self.before_update = tuple(before_update)
+        self.average = average
         self.clip = clip
         self.length = length
         self.accumulate = accumulate
@@ -235,7 +238,7 @@ class TrainStep:
             mu=_joined([part.mu for part in parts]),
             logvar=_joined([part.logvar for part in parts]),
             gradient_norms=norms,
-            gradient_shares=_share_norms([part.shares for part in parts], inputs["a_min"]),
+            gradient_shares=self._share_norms([part.shares for part in parts]),
         )
 
     def weights(self, number: int | None) -> dict[str, float]:
@@ -401,6 +404,20 @@ class TrainStep:
             for name, term in terms.items()
         }
 
+    def _share_norms(self, parts: list[dict[str, list[Tensor | None]]]) -> dict[str, Tensor]:
+        """Norm of each loss's gradient, added up over parts and averaged over processes."""
+        norms, device = {}, next(self.networks.generator.parameters()).device
+        for name in parts[0]:
+            sums = [
+                torch.stack(found).sum(dim=0) if len(found) > 1 else found[0]
+                for weight in zip(*(part[name] for part in parts), strict=True)
+                if (found := [each for each in weight if each is not None])
+            ]
+            if self.average is not None:
+                self.average(sums)
+            norms[name] = _norm(sums, device)
+        return norms
+
     def _gradient_norms(self) -> dict[str, Tensor]:
         return {
             name: _norm([weight.grad for weight in network.parameters() if weight.grad is not None])
@@ -465,23 +482,8 @@ def _mean_score(scores: Scores) -> Tensor:
     return torch.stack([each.detach().float().mean() for each in scores]).mean()
 
 
-def _norm(gradients: Sequence[Tensor], like: Tensor | None = None) -> Tensor:
-    if gradients:
-        return torch.nn.utils.get_total_norm(gradients)
-    return torch.zeros((), device=like.device if like is not None else None)
-
-
-def _share_norms(parts: list[dict[str, list[Tensor | None]]], like: Tensor) -> dict[str, Tensor]:
-    """Norm of each loss's gradient, added up over parts."""
-    norms = {}
-    for name in parts[0]:
-        sums = [
-            torch.stack(found).sum(dim=0) if len(found) > 1 else found[0]
-            for weight in zip(*(part[name] for part in parts), strict=True)
-            if (found := [each for each in weight if each is not None])
-        ]
-        norms[name] = _norm(sums, like)
-    return norms
+def _norm(gradients: Sequence[Tensor], device: torch.device | None = None) -> Tensor:
+    return torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros((), device=device)
 
 
 def _means(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
