@@ -78,7 +78,8 @@ class ModelConfig:
     the identity, so that a checkpoint can be trained on with more of them."""
     output_layer: OutputLayer = "upsample"
     """What paints. upsample: the last up block. conv7: that block keeps base_channels and a 7x7 convolution follows,
-    reflection-padded: no zeros are read beyond the border (Johnson et al. 2016)."""
+    padded by reflection so that the border gets no frame (Johnson et al. 2016). Take it with bilinear upsampling:
+    transposed up blocks still read zeros beyond the border, and 7x7 spreads that frame."""
 
     encoder: EncoderKind = "resnet"
     """Network that reads z from a photo; `none` for a model without one."""

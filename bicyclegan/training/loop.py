@@ -44,7 +44,6 @@ from bicyclegan.training.processes import (
     first_alone,
     mean,
     together,
-    until_they_meet,
 )
 from bicyclegan.training.record import Recorder
 from bicyclegan.training.run_folder import RunFolder
@@ -310,7 +309,7 @@ class Run:
         while self.position.step < config.steps and not self._should_stop(stop):
             begin, step = time.perf_counter(), self.position.step + 1
             try:
-                with until_they_meet(self.accelerator):  # which is where gradients are averaged
+                with together(self.accelerator):
                     batch = _next_batch(batches, stop)
                     waiting = time.perf_counter() - begin
                     result = self.update(step, batch)

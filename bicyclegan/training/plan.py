@@ -13,7 +13,7 @@ from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import device_name, make_accelerator, memory_mb
 from bicyclegan.training.loop import Report, Run, open_run
 from bicyclegan.training.networks import count_parameters
-from bicyclegan.training.processes import total, until_they_meet
+from bicyclegan.training.processes import together, total
 from bicyclegan.training.run_folder import RunFolder
 
 WARM_UP, MEASURED = 2, 10
@@ -87,7 +87,7 @@ def _timed_steps(run: Run) -> list[float]:
     times = []
     for step, batch in enumerate(run.loader(0, WARM_UP + MEASURED), start=1):
         begin = time.perf_counter()
-        with until_they_meet(run.accelerator):
+        with together(run.accelerator):
             run.update(step, batch)
         if run.accelerator.device.type == "cuda":
             torch.cuda.synchronize()

@@ -65,7 +65,7 @@ PRESETS: dict[str, TrainConfig] = {
         batch_size=16,
         augment=AugmentConfig(hue=0.3, scale=0.1, rotation=5, crop=0.05),
         strokes=StrokeConfig(threshold_jitter=1.0, drop_strokes=0.4, wobble=1.0, silhouette=0.2),
-        model=model_for_size(ModelConfig(base_channels=40), 256),
+        model=model_for_size(ModelConfig(base_channels=40, residual_blocks=1, minibatch="statistics"), 256),
         record=RecordConfig(log_every=50, sample_every=1000, validate_every=1000, checkpoint_every=1000),
     ),
     "official": TrainConfig(

@@ -82,9 +82,9 @@ def digest(networks: Networks) -> int:
 def gather(numbers: Tensor, accelerator: Accelerator) -> Tensor:
     """(K,) of each process -> (processes, K) on the CPU."""
     mine = numbers.cpu()
-    rows = [torch.empty_like(mine) for _ in range(accelerator.num_processes)]
     if accelerator.num_processes == 1:
         return mine[None]
+    rows = [torch.empty_like(mine) for _ in range(accelerator.num_processes)]
     with _heard():
         dist.all_gather(rows, mine, group=_between_cpus())
     return torch.stack(rows)
@@ -130,15 +130,11 @@ def agree(error: Exception | None, accelerator: Accelerator) -> None:
 
 @contextmanager
 def together(accelerator: Accelerator) -> Iterator[None]:
-    """What a process does on its own: after it all go on, or all fail. Nothing may be sent inside."""
-    with until_they_meet(accelerator):
-        yield
-    agree(None, accelerator)
+    """What a process does on its own: after it all go on, or all fail.
 
-
-@contextmanager
-def until_they_meet(accelerator: Accelerator) -> Iterator[None]:
-    """What a process does before it meets the others in `agree`: if it fails, they learn it there."""
+    Whoever fails tells the others where they wait for it: at the end, or in an `agree` on the way there, as in
+    `average_gradients`. Nothing else may be sent inside.
+    """
     try:
         yield
     except Exception as error:
@@ -147,6 +143,7 @@ def until_they_meet(accelerator: Accelerator) -> Iterator[None]:
                 agree(error, accelerator)
             _known(error)
         raise
+    agree(None, accelerator)
 
 
 @contextmanager

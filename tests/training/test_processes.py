@@ -231,12 +231,14 @@ def test_a_picture_that_one_cannot_read_ends_both(scenarios: tuple[Path, list[di
     assert [step for step, _ in RunFolder(runs / "broken_picture").checkpoints()] == [1]
 
 
-def test_our_own_fault_keeps_its_report_where_it_was(scenarios: tuple[Path, list[dict[str, Any]]]) -> None:
+@pytest.mark.parametrize("name", ["early_fault", "late_fault"])
+def test_our_own_fault_keeps_its_report_where_it_was(scenarios: tuple[Path, list[dict[str, Any]]], name: str) -> None:
     runs, [first, second] = scenarios
-    assert second["our_own_fault"] == {"error": "RuntimeError", "code": "", "text": "no such kernel"}
-    assert first["our_own_fault"]["code"] == "process_failed"
-    assert "Process 1 of this run has failed: RuntimeError: no such kernel" in first["our_own_fault"]["text"]
-    assert events(runs / "our_own_fault", RunEnded)[0].reason == "failed"
+    assert second[name] == {"error": "RuntimeError", "code": "", "text": "no such kernel"}
+    assert first[name]["code"] == "process_failed"
+    assert "Process 1 of this run has failed: RuntimeError: no such kernel" in first[name]["text"]
+    assert events(runs / name, RunEnded)[0].reason == "failed"
+    assert [step for step, _ in RunFolder(runs / name).checkpoints()] == [1]
 
 
 @pytest.mark.parametrize(

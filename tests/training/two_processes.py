@@ -26,6 +26,7 @@ from bicyclegan.errors import UserError
 from bicyclegan.training import loop
 from bicyclegan.training.config import OptimConfig, RecordConfig, RegularConfig, TrainConfig
 from bicyclegan.training.devices import make_accelerator
+from bicyclegan.training.ema import Ema
 from bicyclegan.training.plan import make_plan
 from bicyclegan.training.processes import any_of, average, broadcast, digest, together, total
 from bicyclegan.training.record import Recorder
@@ -140,12 +141,19 @@ def full_disk(config: TrainConfig, patch: pytest.MonkeyPatch) -> dict[str, Any]:
     return outcome(config)
 
 
-def our_own_fault(config: TrainConfig, patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    def fail(forward: Callable, *args: Any) -> None:
-        raise RuntimeError("no such kernel")
-
-    counted(patch, TrainStep, "forward", 1, 2, fail)
+def early_fault(config: TrainConfig, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Before gradients are averaged."""
+    counted(patch, TrainStep, "forward", 1, 2, no_kernel)
     return outcome(config)
+
+
+def late_fault(config: TrainConfig, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    counted(patch, Ema, "update", 1, 2, no_kernel)
+    return outcome(config)
+
+
+def no_kernel(*args: Any) -> None:
+    raise RuntimeError("no such kernel")
 
 
 def batch_of_six(config: TrainConfig, patch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -245,7 +253,8 @@ SCENARIOS: dict[str, Callable[[TrainConfig, pytest.MonkeyPatch], dict[str, Any]]
         bad_data,
         other_pictures,
         full_disk,
-        our_own_fault,
+        early_fault,
+        late_fault,
         batch_of_six,
         too_many_parts,
         official_sums,
