@@ -446,6 +446,11 @@ class TrainConfig:
                 ", halved for the two paths" if halves == 2 else ""
             )
             raise invalid(self.optim, "accumulate", allowed)
+        alone = halves * self.optim.accumulate
+        if self.model.minibatch != "none" and self.batch_size == alone:
+            raise invalid(
+                self, "batch_size", f"{2 * alone} or more: minibatch {self.model.minibatch} compares pictures"
+            )
         if self.optim.schedule == "plateau" and not self.record.validate_every:
             raise invalid(self.record, "validate_every", "over 0 for the schedule plateau, which waits for validations")
         if self.regular.mix != "none" and not self.regular.mix_share:

@@ -283,6 +283,10 @@ def test_values_that_are_not_allowed_are_named_with_those_that_are(make: Any, me
             r"accumulate is 2; it must be 1 for reduction official, whose sums depend on the batch size",
         ),
         (
+            {"model": ModelConfig(minibatch="statistics"), "optim": OptimConfig(accumulate=4)},
+            r"TrainConfig\.batch_size is 8; it must be 16 or more: minibatch statistics compares pictures\.",
+        ),
+        (
             {"optim": OptimConfig(schedule="plateau"), "record": RecordConfig(validate_every=0)},
             r"RecordConfig\.validate_every is 0; it must be over 0 for the schedule plateau",
         ),
