@@ -20,11 +20,14 @@ from bicyclegan.training.comparison.runs import Run
 from bicyclegan.training.comparison.track import MAX_LINES, Track
 from bicyclegan.training.comparison.words import (
     KL_SUM,
+    LOSS_ORDER,
+    METRIC_ORDER,
     PATHS,
     Words,
     loss_words,
     metric_words,
     network_name,
+    place_among,
 )
 from bicyclegan.training.curves import moving_average
 from bicyclegan.training.events import Number
@@ -46,32 +49,6 @@ DIGITS = 5
 """Significant digits of a value in the page."""
 PLAIN, DASHED = "solid", "4px,3px"
 TIME_UNITS = ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
-LOSS_ORDER = (
-    "l1",
-    "l2",
-    "perceptual",
-    "latent_l1",
-    "latent_l2",
-    "kl",
-    "mode_seeking",
-    "gan_encoded",
-    "gan_random",
-    "d_encoded",
-    "d_random",
-    "penalty",
-)
-METRIC_ORDER = (
-    "diversity",
-    "reconstruction_l1",
-    "latent_l1",
-    "active_dims",
-    "kl",
-    "high_frequency",
-    "border_energy",
-    "encoded_random_gap",
-    "encoded_random_l1_gap",
-)
-"""How names of losses and of metrics begin, in the order of the page; others come last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +154,7 @@ def value_range(lines: Sequence[Sequence[Number]], level: float | None = None) -
 
 
 def _validation(runs: Sequence[Run]) -> list[Chart]:
-    names = sorted(_names(runs, "validation", "metric"), key=_place_among(METRIC_ORDER))
+    names = sorted(_names(runs, "validation", "metric"), key=place_among(METRIC_ORDER))
     return [
         _chart(f"metric-{k}", metric_words(name), runs, [Line(f"metric.{name}")], Look("validation", _chance(name)))
         for k, name in enumerate(names)
@@ -185,7 +162,7 @@ def _validation(runs: Sequence[Run]) -> list[Chart]:
 
 
 def _losses(runs: Sequence[Run]) -> list[Chart]:
-    names = sorted(_names(runs, "training", "loss"), key=_place_among(LOSS_ORDER))
+    names = sorted(_names(runs, "training", "loss"), key=place_among(LOSS_ORDER))
     return [
         _chart(f"loss-{k}", loss_words(name), runs, [Line(f"loss.{name}")], Look(level=_chance(name)))
         for k, name in enumerate(names)
@@ -333,11 +310,6 @@ def _clock(run: Run, track: Track, unit: float) -> dict[str, list[Number]]:
 def _names(runs: Sequence[Run], track: str, kind: str) -> list[str]:
     found = [name for run in runs for name in TRACKS[track](run).names(kind)]
     return list(dict.fromkeys(found))[:MAX_CHARTS]
-
-
-def _place_among(order: Sequence[str]) -> Callable[[str], int]:
-    """By the first of `order` that a name begins with; others come last."""
-    return lambda name: next((place for place, start in enumerate(order) if name.startswith(start)), len(order))
 
 
 def _without_peaks(line: Sequence[Number]) -> list[float]:

@@ -10,7 +10,7 @@ from bicyclegan.metrics import METRICS
 from bicyclegan.metrics.registry import Better
 from bicyclegan.training.comparison.differences import incomparable, incomparable_metric
 from bicyclegan.training.comparison.runs import Run
-from bicyclegan.training.comparison.words import metric_words
+from bicyclegan.training.comparison.words import METRIC_ORDER, metric_words, place_among
 from bicyclegan.training.events import Number
 
 
@@ -54,9 +54,9 @@ class Standing:
 
 
 def standings(runs: Sequence[Run]) -> list[Standing]:
-    """All metrics that are single numbers, those that have a better direction first."""
+    """All metrics that are single numbers, those with a better direction first, else in the order of the charts."""
     names = dict.fromkeys(name for run in runs for name in run.story.validations.names("metric"))
-    order = [name for name in METRICS if name in names] + [name for name in names if name not in METRICS]
+    order = sorted(names, key=place_among(METRIC_ORDER))  # that of METRICS depends on who was imported first
     everywhere = incomparable(runs)
     found = [_standing(runs, name, everywhere) for name in order]
     return sorted(found, key=lambda standing: not standing.better)  # stable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bicyclegan.metrics.reading import base_name, plain
@@ -55,6 +56,32 @@ LOSSES = {
         "How little two photos of one sketch differ for codes that differ. Lower means more varied results.",
     ),
 }
+LOSS_ORDER = (
+    "l1",
+    "l2",
+    "perceptual",
+    "latent_l1",
+    "latent_l2",
+    "kl",
+    "mode_seeking",
+    "gan_encoded",
+    "gan_random",
+    "d_encoded",
+    "d_random",
+    "penalty",
+)
+METRIC_ORDER = (
+    "diversity",
+    "reconstruction_l1",
+    "latent_l1",
+    "active_dims",
+    "kl",
+    "high_frequency",
+    "border_energy",
+    "encoded_random_gap",
+    "encoded_random_l1_gap",
+)
+"""How names of losses and of metrics begin, in the order of the page; others come last."""
 KL_SUM = Words(
     "KL of the code, sum over dims",
     "How much the codes of photos say, in nats. Near 0 the code is empty and all results look alike; much above what "
@@ -137,3 +164,8 @@ def metric_words(name: str) -> Words:
 def network_name(name: str) -> str:
     """What a network is called in a title."""
     return NETWORKS.get(name) or plain(name, 40)
+
+
+def place_among(order: Sequence[str]) -> Callable[[str], int]:
+    """By the first of `order` that a name begins with; others come last."""
+    return lambda name: next((place for place, start in enumerate(order) if name.startswith(start)), len(order))
