@@ -97,7 +97,7 @@ class Evaluate:
     def _drawings(self, checkpoint: Path) -> list[Sketch | Image.Image]:
         """Those to show. Read, and drawn once, before anything is measured: mistakes should not cost that time."""
         from bicyclegan.checkpoints import load_config
-        from bicyclegan.cli import naming, read_drawings
+        from bicyclegan.command_io import naming, read_drawings
         from bicyclegan.metrics.report_sheets import rasterise_drawings
 
         if self.drawings is None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from numbers import Real
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bicyclegan.errors import UserError
+
+if TYPE_CHECKING:
+    from bicyclegan.projection import Pca
 
 MAX_SEED = 2**32 - 1
 MAX_SAMPLES = 1024
@@ -61,6 +65,13 @@ def _spread_eight(seed: int, block: int, latent_dim: int) -> np.ndarray:
     inverse = NormalDist().inv_cdf
     codes = [[inverse(u / STRATA) for u in column] for column in columns]
     return np.array(codes, dtype=np.float64).reshape(latent_dim, STRATA).T
+
+
+def move_slider(codes: np.ndarray, slider: int, value: float, directions: Pca | None = None) -> np.ndarray:
+    """Codes (N, D) with one slider at `value`, as a copy: a dim of z, or a coordinate along PCA directions."""
+    coords = directions.transform(codes, codes.shape[1]) if directions else codes.copy()
+    coords[:, slider] = value
+    return directions.inverse(coords) if directions else coords
 
 
 def check_codes(z: object, latent_dim: int) -> np.ndarray:

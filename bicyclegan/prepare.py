@@ -19,7 +19,7 @@ from bicyclegan.data import PairDataset, open_data
 from bicyclegan.data.files import find_files
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_square, make_sheet, to_float, to_pil, webp_bytes
-from bicyclegan.latent import check_integer
+from bicyclegan.latent import check_integer, move_slider
 from bicyclegan.latents_file import MAP_DIMS, Latents, save_latents
 from bicyclegan.metrics.distance import Distance, best_distance
 from bicyclegan.metrics.latent import active
@@ -180,13 +180,6 @@ def slider_effect(
         effect[d] = distance.measure(*neighbours).mean().item()
         progress((d + 1) / dim)
     return effect
-
-
-def move_slider(codes: np.ndarray, slider: int, value: float, directions: Pca | None = None) -> np.ndarray:
-    """Codes (N, D) with one slider at `value`, as a copy: a dim of z, or a coordinate along PCA directions."""
-    coords = directions.transform(codes, codes.shape[1]) if directions else codes.copy()
-    coords[:, slider] = value
-    return directions.inverse(coords) if directions else coords
 
 
 def make_sprite(tiles: Sequence[Image.Image]) -> bytes:

@@ -44,7 +44,7 @@ class Publish:
     """Print machine-readable JSON instead of lines for people."""
 
     def run(self) -> dict[str, Any]:
-        from bicyclegan.cli import at_least_one, read_text
+        from bicyclegan.command_io import at_least_one, read_text
         from bicyclegan.training.publish import check_out, publish
 
         runs = list(at_least_one("run", self.runs))
@@ -78,7 +78,7 @@ class Publish:
 
     def _examples(self) -> str | None:
         """The file's text, every line of it a sketch that can be read. Raises `UserError`."""
-        from bicyclegan.cli import read_drawings, read_text
+        from bicyclegan.command_io import read_drawings, read_text
 
         if self.examples is None:
             return None

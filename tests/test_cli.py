@@ -18,7 +18,8 @@ from PIL import Image
 
 from bicyclegan import checkpoints
 from bicyclegan.checkpoints import content_hash, load_checkpoint
-from bicyclegan.cli import MAX_DRAWINGS, main, unique_names
+from bicyclegan.cli import main
+from bicyclegan.command_io import MAX_DRAWINGS, unique_names
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.recipe import read_recipe
 from bicyclegan.sketch import EdgeStyle, Sketch, photo_to_edges

@@ -15,6 +15,7 @@ from bicyclegan.checkpoints import load_checkpoint, save_checkpoint
 from bicyclegan.config import CONFIG_FILE, LATENTS_FILE, THUMBS_FILE
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_square, to_float, to_pil, webp_bytes
+from bicyclegan.latent import move_slider
 from bicyclegan.latents_file import load_latents
 from bicyclegan.metrics.distance import RGB
 from bicyclegan.metrics.outputs import draw_codes
@@ -25,7 +26,6 @@ from bicyclegan.prepare import (
     THUMB_SIZE,
     Pair,
     make_sprite,
-    move_slider,
     prepare,
     prepare_from,
     slider_effect,
