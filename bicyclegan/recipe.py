@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from bicyclegan.pipeline import Pipeline
+    from bicyclegan.sheet import SheetRecipe
 
 KEY = "bicyclegan"
 """Name of the PNG text chunk."""
 RECIPE_VERSION = 1
 MAX_RECIPE_BYTES = 64 << 20
 """Largest PNG that is searched for a recipe."""
-MAX_PIXELS = 4096**2
-"""Largest picture that a model can make."""
+MAX_PIXELS = 40_000_000
+"""Largest sheet; no model makes a single picture of that size."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -48,6 +49,11 @@ class Recipe:
     truncation: float | None = None
     """Scale that was used with the seed."""
 
+    @property
+    def checkpoints(self) -> dict[str, str]:
+        """Hash -> name of the one checkpoint that rebuilds it."""
+        return {self.checkpoint_hash: self.checkpoint}
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; float32 values survive exactly."""
         return {
@@ -65,17 +71,17 @@ class Recipe:
     def from_json(cls, data: Any) -> Recipe:
         """The inverse of `to_json` for data from anywhere. Raises `UserError`."""
         if not isinstance(data, dict):
-            raise _broken("it is not a JSON object")
+            raise broken("it is not a JSON object")
         if data.get("version") != RECIPE_VERSION:
-            raise _broken(f"its version is {data.get('version')!r}, this program reads {RECIPE_VERSION}")
+            raise broken(f"its version is {data.get('version')!r}, this program reads {RECIPE_VERSION}")
         try:
             codes = data["z"]
             dim = len(codes[0])
             z = check_codes(codes, dim)
             seed, truncation = data.get("seed"), data.get("truncation")
             return cls(
-                checkpoint=_line(data["checkpoint"]),
-                checkpoint_hash=_line(data["checkpoint_hash"]),
+                checkpoint=one_line(data["checkpoint"]),
+                checkpoint_hash=one_line(data["checkpoint_hash"]),
                 sketch=Sketch.from_json(data["sketch"]),
                 z=z,
                 index=check_integer("index", data["index"], 0, len(z) - 1),
@@ -83,76 +89,97 @@ class Recipe:
                 truncation=None if truncation is None else truncation + 0.0,
             )
         except (KeyError, IndexError, TypeError) as error:
-            raise _broken(f"{type(error).__name__} at {error}") from None
+            raise broken(f"{type(error).__name__} at {error}") from None
 
     def to_png(self, image: Image.Image) -> bytes:
         """The picture as PNG with this recipe inside."""
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        info.add_text(KEY, json.dumps(self.to_json(), separators=(",", ":")))
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", pnginfo=info)
-        return buffer.getvalue()
+        return png_with(self.to_json(), image)
 
     def render(self, pipe: Pipeline) -> Image.Image:
         """Rebuild the picture: the same batch again, and the picture at its place in it.
 
         Raises `UserError` when `pipe` holds another checkpoint than the one that made the picture.
         """
-        if pipe.hash != self.checkpoint_hash:
-            raise UserError(
-                "recipe_checkpoint",
-                "This picture was made by checkpoint {name} with hash {expected}; {other} here has hash {found}: it is "
-                "another one, or was changed since. Give the folder of the right one with --checkpoint.",
-                name=self.checkpoint,
-                expected=self.checkpoint_hash[:12],
-                other=pipe.config.name,
-                found=pipe.hash[:12],
-            )
+        check_hash(pipe, self.checkpoint, self.checkpoint_hash)
         return pipe.prepare(self.sketch).render(self.z).images[self.index]
 
 
-def read_recipe(source: str | Path | bytes) -> Recipe:
-    """The recipe inside a PNG made here. Raises `UserError` when there is none or it is broken."""
+def check_hash(pipe: Pipeline, checkpoint: str, wanted: str) -> None:
+    """Raise `UserError` when `pipe` holds another checkpoint than the one that made a picture."""
+    if pipe.hash != wanted:
+        raise UserError(
+            "recipe_checkpoint",
+            "This picture was made by checkpoint {name} with hash {expected}; {other} here has hash {found}: it is "
+            "another one, or was changed since. Give the folder of the right one with --checkpoint.",
+            name=checkpoint,
+            expected=wanted[:12],
+            other=pipe.config.name,
+            found=pipe.hash[:12],
+        )
+
+
+def png_with(recipe: dict[str, Any], image: Image.Image) -> bytes:
+    """The picture as PNG with this recipe inside."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text(KEY, json.dumps(recipe, separators=(",", ":")))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def read_recipe(source: str | Path | bytes) -> Recipe | SheetRecipe:
+    """The recipe inside a PNG made here, of one picture or of a sheet.
+
+    Raises `UserError` when there is none or it is broken.
+    """
     from PIL import Image
 
     data = source if isinstance(source, bytes) else _read(Path(source))
     if not data.startswith(PNG_SIGNATURE):
-        raise _broken("it is not a PNG, the only format that keeps one")
+        raise broken("it is not a PNG, the only format that keeps one")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise _broken(f"it is larger than any made here ({image.width} x {image.height} px)")
+                raise broken(f"it is larger than any made here ({image.width} x {image.height} px)")
             text = image.text.get(KEY)
     except UserError:
         raise
     except Exception as error:  # PIL raises many kinds for damaged files
-        raise _broken(f"the PNG is damaged ({error})") from None
+        raise broken(f"the PNG is damaged ({error})") from None
     if text is None:
-        raise _broken("there is none: only PNGs downloaded from here carry one, and editing or messengers strip it")
+        raise broken("there is none: only PNGs downloaded from here carry one, and editing or messengers strip it")
     try:
-        return Recipe.from_json(json.loads(text))
+        return _parse(json.loads(text))
     except UserError:
         raise
     except (ValueError, RecursionError) as error:
-        raise _broken(f"its JSON is damaged ({error})") from None
+        raise broken(f"its JSON is damaged ({error})") from None
+
+
+def _parse(data: Any) -> Recipe | SheetRecipe:
+    from bicyclegan.sheet import KIND, SheetRecipe
+
+    sheet = isinstance(data, dict) and data.get("kind") == KIND
+    return SheetRecipe.from_json(data) if sheet else Recipe.from_json(data)
 
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise UserError("recipe_missing", "There is no file {path}.", path=path)
     if path.stat().st_size > MAX_RECIPE_BYTES:
-        raise _broken(f"the file has more than {MAX_RECIPE_BYTES >> 20} MB")
+        raise broken(f"the file has more than {MAX_RECIPE_BYTES >> 20} MB")
     return path.read_bytes()
 
 
-def _line(text: Any) -> str:
+def one_line(text: Any) -> str:
     """A name that goes into messages: text, short and in one line."""
     if not isinstance(text, str):
         raise TypeError(f"{text!r:.40}, which should be text")
-    return " ".join(text.split())[:64]
+    whole = text.encode("utf-8", "ignore").decode("utf-8")  # JSON can hold half a character, which cannot be written
+    return " ".join(whole.split())[:64]
 
 
-def _broken(why: str) -> UserError:
+def broken(why: str) -> UserError:
     return UserError("recipe_broken", "No recipe could be read from this picture: {why}.", why=why)
