@@ -17,12 +17,21 @@ from bicyclegan.errors import UserError
 from bicyclegan.files import write_atomic
 from bicyclegan.projection import Pca
 
-FORMAT_VERSION = 1
-"""Raised when an older program could misread a newer file."""
+PLAIN_VERSION, FORMAT_VERSION = 1, 2
+"""Raised when an older program could misread a newer file, or fails on arrays that it does not know: 2 has colours.
+
+A file without them is written as version 1, so that an older program still reads what it can.
+"""
 MAX_BYTES = 256 << 20
 """Unpacked size that is read: a checkpoint may come from anywhere."""
 MAP_DIMS = 3
 """Coordinates that are kept of a map: two to click on, a third to turn around."""
+EFFECT_STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Where a slider is put to see what it does, one unit apart."""
+COLOUR_FIELDS = ("colours", "colour_effect", "direction_colours", "direction_colour_effect")
+"""Fields of `Latents` that came with version 2: all there, or none."""
+DEAD_SHARE = 0.05
+"""A slider that does less than so much of what the strongest does is as good as dead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,14 @@ class Latents:
     """Side of a tile in px."""
     thumbs_hash: str = ""
     """SHA-256 of the sprite's file: both belong together."""
+    colours: np.ndarray | None = None
+    """(D, 5, 3) uint8 RGB: the object's typical colour with z_d at each of `EFFECT_STEPS`; None in older files."""
+    colour_effect: np.ndarray | None = None
+    """(D,) float32: by how much (Delta E, CIE76) the typical colour of a picture changes when z_d moves by 1."""
+    direction_colours: np.ndarray | None = None
+    """(D, 5, 3) uint8: `colours` along the directions of `pca`; (0, 5, 3) where there are none."""
+    direction_colour_effect: np.ndarray | None = None
+    """(D,) float32: `colour_effect` along the directions of `pca`; (0,) where there are none."""
     stale: bool = False
     """Whether the checkpoint has changed since. Not stored."""
 
@@ -98,14 +115,21 @@ def load_latents(folder: str | Path, checkpoint_hash: str | None = None) -> Late
     return replace(latents, stale=latents.checkpoint_hash != (checkpoint_hash or content_hash(folder)))
 
 
+def dead_sliders(effect: np.ndarray) -> np.ndarray:
+    """Which sliders change next to nothing: (D,) of any effect -> bool (D,), True below 5 % of the largest, or at 0."""
+    effect = np.asarray(effect)
+    return (effect < DEAD_SHARE * effect.max(initial=0)) | (effect <= 0)
+
+
 def _arrays(latents: Latents) -> dict[str, Any]:
-    """What goes into the file: every field but `stale`, with the PCA in its parts."""
-    values = {**vars(latents), "version": FORMAT_VERSION, "names": np.array(latents.names, dtype=str)}
+    """What goes into the file: every field but `stale` that is there, with the PCA in its parts."""
+    version = FORMAT_VERSION if any(getattr(latents, name) is not None for name in COLOUR_FIELDS) else PLAIN_VERSION
+    values = {**vars(latents), "version": version, "names": np.array(latents.names, dtype=str)}
     pca = values.pop("pca")
     values.pop("stale")
     if pca is not None:
         values |= {"pca_mean": pca.mean, "pca_components": pca.components, "pca_variances": pca.variances}
-    return values
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _read(path: Path) -> Latents:
@@ -138,8 +162,10 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Latents:
     text = {name: str(arrays.pop(name)) for name in ("checkpoint_hash", "effect_metric", "thumbs_hash")}
     layout = {name: int(arrays.pop(name)) for name in ("thumb_columns", "thumb_size")}
     names = tuple(map(str, arrays.pop("names").tolist()))
+    # Bytes stay as they are: converted, wrong values would become wrong colours in silence.
+    colours = {name: arrays.pop(name) for name in ("colours", "direction_colours") if name in arrays}
     floats = {name: value.astype(np.float32) for name, value in arrays.items()}
-    return Latents(names=names, pca=pca, **text, **layout, **floats)
+    return Latents(names=names, pca=pca, **text, **layout, **colours, **floats)
 
 
 def _mismatch(latents: Latents, dim: int) -> str:
@@ -152,6 +178,11 @@ def _mismatch(latents: Latents, dim: int) -> str:
         "effect": (dim,),
         "direction_effect": (directions,),
     }
+    missing = [name for name in COLOUR_FIELDS if getattr(latents, name) is None]
+    if not missing:
+        expected |= _colour_shapes(dim, directions)
+    elif len(missing) < len(COLOUR_FIELDS):
+        return f"{missing[0]} is missing"
     found = {name: getattr(latents, name) for name in expected}
     if latents.pca:
         expected |= {"mean": (dim,), "components": (dim, dim), "variances": (dim,)}
@@ -159,11 +190,19 @@ def _mismatch(latents: Latents, dim: int) -> str:
     for name, shape in expected.items():
         if found[name].shape != shape:
             return f"{name} has shape {found[name].shape}, this model asks for {shape}"
+        if name.endswith("colours") and found[name].dtype != np.uint8:
+            return f"{name} holds {found[name].dtype}, not bytes"
         if not np.isfinite(found[name]).all():
             return f"{name} holds NaN or infinite values"
     if latents.thumb_columns < 0 or (latents.thumb_columns and not 1 <= latents.thumb_size <= 1024):
         return f"a sprite of {latents.thumb_columns} columns of {latents.thumb_size} px"
     return ""
+
+
+def _colour_shapes(dim: int, directions: int) -> dict[str, tuple[int, ...]]:
+    steps = len(EFFECT_STEPS)
+    shapes = ((dim, steps, 3), (dim,), (directions, steps, 3), (directions,))
+    return dict(zip(COLOUR_FIELDS, shapes, strict=True))
 
 
 def _has_its_thumbs(folder: Path, latents: Latents) -> bool:

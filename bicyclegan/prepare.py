@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,13 +19,14 @@ from bicyclegan.config import CheckpointConfig, EdgeStyle
 from bicyclegan.data import PairDataset, open_data
 from bicyclegan.data.files import find_files
 from bicyclegan.errors import UserError
-from bicyclegan.images import fit_square, make_sheet, to_float, to_pil, webp_bytes
+from bicyclegan.images import fit_square, make_sheet, to_float, to_pil, to_uint8, webp_bytes
 from bicyclegan.latent import check_integer, move_slider
-from bicyclegan.latents_file import MAP_DIMS, Latents, save_latents
+from bicyclegan.latents_file import EFFECT_STEPS, MAP_DIMS, Latents, save_latents
 from bicyclegan.metrics.distance import Distance, best_distance
 from bicyclegan.metrics.latent import active
 from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
 from bicyclegan.models import Generator
+from bicyclegan.object_colour import delta_e, lab_to_rgb, object_mask, typical_colour
 from bicyclegan.pipeline import Device, choose_device
 from bicyclegan.projection import Pca
 from bicyclegan.training.config import DataConfig, LossConfig, TrainConfig
@@ -41,8 +43,8 @@ THUMB_SIZE = 64
 THUMB_QUALITIES = (90, 80, 65, 50)
 THUMB_BYTES = 2400
 """Tried in this order until the sprite has at most so many bytes a tile: 1.2 MB for 500."""
-EFFECT_STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
-"""Where a slider is put to see what it does, one unit apart."""
+SLIDERS = 8
+"""That are painted at a time: a call has its costs, pictures of many sliders need memory."""
 EFFECT_SKETCHES, EFFECT_PICTURES = 8, 640
 """Sketches that are painted for it, fewer when the sliders are so many that it takes more pictures than that."""
 
@@ -59,7 +61,30 @@ class PrepareReport:
     effect: tuple[float, ...]
     """For each dim, in units of `effect_metric`."""
     effect_metric: str
+    colour_effect: tuple[float, ...]
+    """For each dim, in Delta E (CIE76)."""
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SliderEffects:
+    """What D sliders do to a picture."""
+
+    effect: np.ndarray
+    """(D,) float32: how much a picture changes when a slider moves by 1: mean distance of neighbouring steps."""
+    colours: np.ndarray
+    """(D, S, 3) uint8 RGB: the object's typical colour at each of S steps, the mean in Lab over all sketches."""
+    colour_effect: np.ndarray
+    """(D,) float32: mean Delta E between neighbouring steps of one picture's typical colour.
+
+    A slider that makes some pictures redder and others greener changes colours, though their mean stays.
+    """
+
+
+NO_SLIDERS = SliderEffects(
+    np.zeros(0, np.float32), np.zeros((0, len(EFFECT_STEPS), 3), np.uint8), np.zeros(0, np.float32)
+)
+"""Of a model whose codes have no directions."""
 
 
 def prepare(
@@ -91,7 +116,7 @@ def prepare(
     model.generator.to(choose_device(device))
     mu, logvar, tiles = _read_photos(model, pairs, kept, lambda share: say(0.6 * share, "reading photos"))
     latents = Latents(
-        **_measure_sliders(model, _effect_sketches(model, pairs, kept), mu, say),
+        **_slider_fields(model, _effect_sketches(model, pairs, kept), mu, say),
         checkpoint_hash=model.hash,
         names=tuple(names[index] for index in kept[: len(mu)]),
         mu=mu,
@@ -152,34 +177,40 @@ class PlainPairs(Sequence[Pair]):
         return self.data.plain(index)
 
 
-def slider_effect(
+def measure_sliders(
     generator: Generator,
     sketches: Tensor,
     distance: Distance,
     directions: Pca | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> np.ndarray:
-    """How much a picture changes when one slider moves by 1: mean distance of neighbours on `EFFECT_STEPS`.
+) -> SliderEffects:
+    """Put one slider after the other at `EFFECT_STEPS`, and compare what is painted.
 
     The other sliders stay where a random code of each sketch has them.
 
     Args:
         sketches: (K, input_channels, H, W) in [-1, 1].
         directions: None for the dims of z themselves; else sliders move along these directions.
-
-    Returns:
-        (D,) float32, one value a slider.
     """
-    dim = generator.config.latent_dim
-    contexts = draw_codes(0, len(sketches), 1, dim)[:, 0].numpy()
-    effect = np.zeros(dim, dtype=np.float32)
-    for d in range(dim):
-        codes = np.stack([move_slider(contexts, d, value, directions) for value in EFFECT_STEPS], axis=1)
-        pictures = paint_each(generator, sketches, torch.from_numpy(codes.astype(np.float32)), CHUNK)
-        neighbours = pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1)
-        effect[d] = distance.measure(*neighbours).mean().item()
-        progress((d + 1) / dim)
-    return effect
+    dim, count = generator.config.latent_dim, len(sketches)
+    contexts = draw_codes(0, count, 1, dim)[:, 0].numpy()
+    effects = np.zeros((count, dim), np.float32)
+    colours = np.zeros((count, dim, len(EFFECT_STEPS), 3), np.float32)  # Lab
+    for k in range(count):  # sketch by sketch: an object is found in all pictures of it
+        painted: list[np.ndarray] = []
+        for pictures in _sweeps(generator, sketches[k : k + 1], contexts[k], directions):
+            done = len(painted) + len(pictures)
+            neighbours = pictures[:, :-1].flatten(0, 1), pictures[:, 1:].flatten(0, 1)
+            effects[k, len(painted) : done] = distance.measure(*neighbours).view(len(pictures), -1).mean(dim=1).numpy()
+            painted += [to_uint8(sweep) for sweep in pictures]
+            progress((k * dim + done) / (count * dim))
+        mask = object_mask(np.concatenate(painted))
+        colours[k] = [typical_colour(sweep, mask) for sweep in painted]
+    return SliderEffects(
+        effect=effects.mean(axis=0),
+        colours=lab_to_rgb(colours.mean(axis=0)),
+        colour_effect=delta_e(colours[:, :, :-1], colours[:, :, 1:]).mean(axis=(0, 2)),
+    )
 
 
 def make_sprite(tiles: Sequence[Image.Image]) -> bytes:
@@ -193,22 +224,35 @@ def make_sprite(tiles: Sequence[Image.Image]) -> bytes:
     return data
 
 
-def _measure_sliders(model: Checkpoint, sketches: Tensor, mu: np.ndarray, say: Progress) -> dict[str, Any]:
+def _sweeps(generator: Generator, sketch: Tensor, context: np.ndarray, directions: Pca | None) -> Iterator[Tensor]:
+    """Pictures of each slider at `EFFECT_STEPS`, a few sliders at a time: (G, S, 3, H, W).
+
+    sketch: (1, C, H, W) in [-1, 1]. context: (D,) code.
+    """
+    dim, steps = len(context), len(EFFECT_STEPS)
+    for start in range(0, dim, SLIDERS):
+        sliders = range(start, min(start + SLIDERS, dim))
+        moves = ((d, value) for d in sliders for value in EFFECT_STEPS)
+        codes = np.concatenate([move_slider(context[None], d, value, directions) for d, value in moves])
+        pictures = paint_each(generator, sketch, torch.from_numpy(codes.astype(np.float32)), CHUNK)
+        yield pictures.view(len(sliders), steps, *pictures.shape[2:])
+
+
+def _slider_fields(model: Checkpoint, sketches: Tensor, mu: np.ndarray, say: Progress) -> dict[str, Any]:
     """Fields of `Latents` that follow from mu (N, D) and the generator: directions, map, effects."""
-    generator, distance = model.generator, best_distance()
-    effect = slider_effect(generator, sketches, distance, None, lambda x: say(0.6 + 0.2 * x, "measuring sliders"))
-    pca, map_pca, direction_effect = None, np.zeros((len(mu), 0), np.float32), np.zeros(0, np.float32)
+    distance = best_distance()
+    measure = partial(measure_sliders, model.generator, sketches, distance)
+    dims = measure(progress=lambda share: say(0.6 + 0.2 * share, "measuring sliders"))
+    pca, map_pca, along = None, np.zeros((len(mu), 0), np.float32), NO_SLIDERS
     if len(mu):
         pca = Pca.fit(mu)
         map_pca = pca.transform(mu, min(MAP_DIMS, mu.shape[1])).astype(np.float32)
-        direction_effect = slider_effect(
-            generator, sketches, distance, pca, lambda x: say(0.8 + 0.2 * x, "measuring directions")
-        )
+        along = measure(pca, lambda share: say(0.8 + 0.2 * share, "measuring directions"))
     return {
+        **vars(dims),
+        **{f"direction_{name}": value for name, value in vars(along).items()},
         "pca": pca,
         "map_pca": map_pca,
-        "effect": effect,
-        "direction_effect": direction_effect,
         "effect_metric": distance.name,
     }
 
@@ -221,6 +265,7 @@ def _report(model: Checkpoint, latents: Latents, files: list[Path]) -> PrepareRe
         active_dims=sum(active(torch.from_numpy(latents.mu))) if len(latents.mu) else 0,
         effect=tuple(latents.effect.tolist()),
         effect_metric=latents.effect_metric,
+        colour_effect=tuple(latents.colour_effect.tolist()),
         files=tuple(files),
     )
 

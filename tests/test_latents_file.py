@@ -15,7 +15,15 @@ import pytest
 from bicyclegan.checkpoints import content_hash
 from bicyclegan.config import CONFIG_FILE, LATENTS_FILE, THUMBS_FILE
 from bicyclegan.errors import UserError
-from bicyclegan.latents_file import MAX_BYTES, Latents, load_latents, save_latents
+from bicyclegan.latents_file import (
+    COLOUR_FIELDS,
+    FORMAT_VERSION,
+    MAX_BYTES,
+    Latents,
+    dead_sliders,
+    load_latents,
+    save_latents,
+)
 from bicyclegan.projection import Pca
 
 
@@ -40,6 +48,10 @@ def latents(folder: Path) -> Latents:
         effect_metric="rgb",
         thumb_columns=3,
         thumb_size=64,
+        colours=np.random.RandomState(1).randint(0, 256, (4, 5, 3), dtype=np.uint8),
+        colour_effect=np.arange(4, dtype=np.float32),
+        direction_colours=np.random.RandomState(2).randint(0, 256, (4, 5, 3), dtype=np.uint8),
+        direction_colour_effect=np.ones(4, dtype=np.float32),
     )
 
 
@@ -68,7 +80,36 @@ def test_everything_comes_back(folder: Path, latents: Latents) -> None:
             assert np.array_equal(getattr(found, field.name), getattr(latents, field.name)), field.name
     for name in ("mean", "components", "variances"):
         assert np.array_equal(getattr(found.pca, name), getattr(latents.pca, name)), name
-    assert found.mu.dtype == np.float32
+    assert (found.mu.dtype, found.colours.dtype, found.colour_effect.dtype) == (np.float32, np.uint8, np.float32)
+
+
+def stored_version(folder: Path) -> int:
+    with np.load(folder / LATENTS_FILE) as stored:
+        return int(stored["version"])
+
+
+def test_older_files_have_no_colours(folder: Path, latents: Latents) -> None:
+    save_latents(folder, latents)
+    rewrite(folder, version=1, **dict.fromkeys(COLOUR_FIELDS))
+    found = load_latents(folder)
+    assert [getattr(found, name) for name in COLOUR_FIELDS] == [None] * 4
+    assert np.array_equal(found.effect, latents.effect)
+
+
+def test_only_what_an_older_program_cannot_read_has_a_newer_version(folder: Path, latents: Latents) -> None:
+    save_latents(folder, latents)
+    assert stored_version(folder) == FORMAT_VERSION == 2
+    save_latents(folder, replace(latents, **dict.fromkeys(COLOUR_FIELDS)))
+    assert stored_version(folder) == 1
+    with np.load(folder / LATENTS_FILE) as stored:
+        assert not {*COLOUR_FIELDS} & {*stored}
+    assert load_latents(folder).colours is None
+
+
+def test_dead_sliders_do_next_to_nothing() -> None:
+    assert dead_sliders(np.array([1.0, 0.049, 0.051, 0.0])).tolist() == [False, True, False, True]
+    assert dead_sliders(np.zeros(3)).tolist() == [True] * 3
+    assert dead_sliders(np.zeros(0, np.float32)).shape == (0,)
 
 
 def test_none_where_prepare_never_ran(folder: Path) -> None:
@@ -78,7 +119,15 @@ def test_none_where_prepare_never_ran(folder: Path) -> None:
 def test_only_sliders_without_an_encoder(folder: Path, latents: Latents) -> None:
     none = np.zeros((0, 4), np.float32)
     bare = replace(
-        latents, names=(), mu=none, logvar=none, pca=None, map_pca=np.zeros((0, 0)), direction_effect=np.zeros(0)
+        latents,
+        names=(),
+        mu=none,
+        logvar=none,
+        pca=None,
+        map_pca=np.zeros((0, 0)),
+        direction_effect=np.zeros(0),
+        direction_colours=np.zeros((0, 5, 3), np.uint8),
+        direction_colour_effect=np.zeros(0),
     )
     (folder / THUMBS_FILE).write_bytes(b"old sprite")
     assert save_latents(folder, bare) == [folder / LATENTS_FILE]
@@ -141,7 +190,13 @@ def test_a_file_that_was_cut_is_damaged(folder: Path, latents: Latents) -> None:
         ({"more": np.zeros(3)}, "cannot be used"),
         ({"mu": np.array([None])}, "cannot be used"),
         ({"version": "new"}, "cannot be used"),
-        ({"version": 2}, r"version 2; this program reads up to 1\. Update it"),
+        ({"version": 3}, r"version 3; this program reads up to 2\. Update it"),
+        ({"colours": np.zeros((4, 4, 3), np.uint8)}, r"colours has shape \(4, 4, 3\), this model asks for \(4, 5, 3\)"),
+        ({"direction_colours": np.zeros((0, 5, 3), np.uint8)}, "direction_colours has shape"),
+        ({"colours": np.full((4, 5, 3), 300.0)}, "colours holds float64, not bytes"),
+        ({"direction_colours": np.full((4, 5, 3), "red")}, "direction_colours holds <U3, not bytes"),
+        ({"colour_effect": np.full(4, np.nan)}, "colour_effect holds NaN"),
+        ({"direction_colour_effect": None}, "direction_colour_effect is missing"),
     ],
 )
 def test_contents_that_do_not_fit(folder: Path, latents: Latents, arrays: dict[str, object], match: str) -> None:

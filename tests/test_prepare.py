@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
+from torch import Tensor, nn
 
 from bicyclegan.checkpoints import load_checkpoint, save_checkpoint
-from bicyclegan.config import CONFIG_FILE, LATENTS_FILE, THUMBS_FILE
+from bicyclegan.cli import main
+from bicyclegan.config import CONFIG_FILE, LATENTS_FILE, THUMBS_FILE, ModelConfig
 from bicyclegan.errors import UserError
-from bicyclegan.images import fit_square, to_float, to_pil, webp_bytes
+from bicyclegan.images import fit_square, to_float, to_pil, to_uint8, webp_bytes
 from bicyclegan.latent import move_slider
-from bicyclegan.latents_file import load_latents
+from bicyclegan.latents_file import EFFECT_STEPS, dead_sliders, load_latents
 from bicyclegan.metrics.distance import RGB
 from bicyclegan.metrics.outputs import draw_codes
+from bicyclegan.object_colour import delta_e, lab_to_rgb, rgb_to_lab
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.prepare import (
     THUMB_BYTES,
@@ -26,9 +30,9 @@ from bicyclegan.prepare import (
     THUMB_SIZE,
     Pair,
     make_sprite,
+    measure_sliders,
     prepare,
     prepare_from,
-    slider_effect,
 )
 from bicyclegan.projection import Pca
 
@@ -160,6 +164,8 @@ def test_a_model_without_encoder_gets_its_sliders_alone(
     assert latents.pca is None
     assert (latents.effect > 0).all()
     assert latents.effect.shape == (3,)
+    assert latents.colours.shape == (3, 5, 3)
+    assert latents.direction_colours.shape == (0, 5, 3)
 
 
 def test_nothing_to_prepare(tmp_path: Path, make_checkpoint: Callable[..., Path], folder: Path) -> None:
@@ -224,6 +230,13 @@ def test_photos_become_the_sketches_of_inference(photos: Path, folder: Path) -> 
     assert np.allclose(load_latents(folder).mu[1], pipe.encode(photos / "val" / "1.png"), atol=1e-4)
 
 
+def test_the_command_prints_what_was_measured(photos: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["prepare", str(folder), "--data", str(photos), "--json"])
+    printed, latents = json.loads(capsys.readouterr().out), load_latents(folder)
+    assert printed["effect"] == pytest.approx(latents.effect.tolist(), abs=1e-4)
+    assert printed["colour_effect"] == pytest.approx(latents.colour_effect.tolist(), abs=0.01)
+
+
 def test_folders_that_cannot_be_used(
     photos: Path, folder: Path, tmp_path: Path, make_checkpoint: Callable[..., Path]
 ) -> None:
@@ -263,6 +276,9 @@ def one_dead_dim(folder: Path, tmp_path: Path) -> Path:
 def test_a_dead_dim_has_no_effect(one_dead_dim: Path, pairs: list[Pair]) -> None:
     report = prepare(one_dead_dim, pairs, NAMES)
     assert report.effect[2] == pytest.approx(0, abs=1e-6)
+    assert dead_sliders(load_latents(one_dead_dim).effect).tolist() == [False, False, True, False]
+    assert report.colour_effect == tuple(load_latents(one_dead_dim).colour_effect.tolist())
+    assert report.colour_effect[2] < 0.05 * max(report.colour_effect)
     assert report.effect[1] == max(report.effect)
     assert min(report.effect[0], report.effect[3]) > 1e-4
 
@@ -270,7 +286,7 @@ def test_a_dead_dim_has_no_effect(one_dead_dim: Path, pairs: list[Pair]) -> None
 def test_effects_are_distances_one_unit_apart(folder: Path, pairs: list[Pair]) -> None:
     generator = load_checkpoint(folder).generator
     sketches = to_float(np.stack([sketch for sketch, _ in pairs[:2]]))
-    effect = slider_effect(generator, sketches, RGB)
+    effect = measure_sliders(generator, sketches, RGB).effect
     by_hand = []
     for sketch, code in zip(sketches, draw_codes(0, 2, 1, 4)[:, 0], strict=True):
         codes = code.repeat(5, 1)
@@ -284,8 +300,94 @@ def test_directions_that_are_the_dims_have_their_effects(folder: Path, pairs: li
     generator = load_checkpoint(folder).generator
     sketches = to_float(np.stack([sketch for sketch, _ in pairs[:2]]))
     turned = Pca(mean=np.zeros(4), components=np.eye(4)[[2, 0, 3, 1]], variances=np.ones(4))
-    plain = slider_effect(generator, sketches, RGB)
-    assert slider_effect(generator, sketches, RGB, turned) == pytest.approx(plain[[2, 0, 3, 1]], rel=1e-3)
+    plain, along = measure_sliders(generator, sketches, RGB), measure_sliders(generator, sketches, RGB, turned)
+    assert along.effect == pytest.approx(plain.effect[[2, 0, 3, 1]], rel=1e-3)
+    assert along.colour_effect == pytest.approx(plain.colour_effect[[2, 0, 3, 1]], abs=0.2)  # of rounded pictures
+    assert np.abs(along.colours.astype(int) - plain.colours[[2, 0, 3, 1]]).max() <= 1
+
+
+class Dyer(nn.Module):
+    """Paints the dark part of a sketch: z_0 makes it lighter, z_1 turns it from green to red, z_2 does nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = replace(ModelConfig(), latent_dim=3)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.painted = 0
+
+    def forward(self, a: Tensor, z: Tensor) -> Tensor:
+        self.painted += len(a)
+        light, red = 0.2 * z[:, 0], 0.2 * z[:, 1]
+        colour = torch.stack([light + red, light - red, light], dim=1)[..., None, None]
+        return torch.where(a < 0, colour.clamp(-1, 1), torch.ones(()))
+
+
+@pytest.fixture
+def dyer(monkeypatch: pytest.MonkeyPatch) -> Dyer:
+    monkeypatch.setattr("bicyclegan.metrics.outputs._fast", lambda generator: generator)
+    return Dyer()
+
+
+@pytest.fixture
+def squares() -> Tensor:
+    """Four sketches of squares on white paper, (4, 1, 32, 32)."""
+    sketches = torch.ones(4, 1, 32, 32)
+    for k in range(4):
+        sketches[k, :, 8 + k : 20, 8:20] = -1
+    return sketches
+
+
+def test_colours_are_those_of_the_object_on_its_way(dyer: Dyer, squares: Tensor) -> None:
+    found = measure_sliders(dyer, squares, RGB)
+    contexts = draw_codes(0, 4, 1, 3)[:, 0]
+    lab = np.zeros((4, 3, 5, 3), np.float32)
+    for k, d, s in np.ndindex(4, 3, 5):
+        z = contexts[k : k + 1].clone()
+        z[0, d] = EFFECT_STEPS[s]
+        lab[k, d, s] = rgb_to_lab(to_uint8(dyer(squares[k : k + 1], z))[0, 15, 15])
+    steps = np.linalg.norm(lab[:, :, 1:] - lab[:, :, :-1], axis=-1)
+    assert found.colour_effect == pytest.approx(steps.mean(axis=(0, 2)), abs=1e-3)
+    assert np.array_equal(found.colours, lab_to_rgb(lab.mean(axis=0)))
+    assert (found.colours.dtype, found.colour_effect.dtype) == (np.uint8, np.float32)
+
+
+def test_colours_say_what_a_slider_does(dyer: Dyer, squares: Tensor) -> None:
+    found = measure_sliders(dyer, squares, RGB)
+    light = found.colours.astype(int).mean(axis=2)
+    assert (np.diff(light[0]) > 10).all()
+    red = found.colours[1, :, 0].astype(int) - found.colours[1, :, 1]
+    assert (np.diff(red) > 10).all()
+    assert found.colour_effect[2] == 0
+    assert min(found.colour_effect[:2]) > 5
+
+
+def test_a_pass_paints_each_picture_once(dyer: Dyer, squares: Tensor) -> None:
+    measure_sliders(dyer, squares, RGB)
+    assert dyer.painted == 4 * 3 * 5
+
+
+def test_sliders_are_told_apart_in_any_grouping(dyer: Dyer, squares: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure_sliders(dyer, squares, RGB)
+    monkeypatch.setattr("bicyclegan.prepare.SLIDERS", 2)
+    parts = measure_sliders(dyer, squares, RGB)
+    for name in ("effect", "colours", "colour_effect"):
+        assert np.array_equal(getattr(parts, name), getattr(whole, name)), name
+
+
+class Fickle(Dyer):
+    """z_1 alone counts, and turns black sketches red, but grey ones green."""
+
+    def forward(self, a: Tensor, z: Tensor) -> Tensor:
+        side = torch.where(a.amin(dim=(1, 2, 3)) < -0.75, 1.0, -1.0)
+        return super().forward(a, torch.stack([0 * side, side * z[:, 1], 0 * side], dim=1))
+
+
+def test_opposite_changes_do_not_cancel(dyer: Dyer, squares: Tensor) -> None:
+    sketches = torch.cat([squares[:2], squares[:2].clamp(min=-0.5)])
+    found = measure_sliders(Fickle(), sketches, RGB)
+    assert found.colour_effect[1] > 10
+    ends = rgb_to_lab(found.colours[1, [0, 4]])
+    assert delta_e(ends[0], ends[1]) < 2  # both the mean of red and green
 
 
 def test_moving_a_slider_moves_nothing_else() -> None:
