@@ -35,6 +35,8 @@ from bicyclegan.compare import Compare
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.evaluate import Evaluate
+from bicyclegan.explore import Grid, Interpolate, Style, Sweep
+from bicyclegan.matrix import Matrix
 from bicyclegan.publish import Publish
 from bicyclegan.training.command import Train, train_defaults, with_topic
 from bicyclegan.training.launched import is_main, leave_the_word_to_the_first
@@ -42,6 +44,8 @@ from bicyclegan.training.launched import is_main, leave_the_word_to_the_first
 if TYPE_CHECKING:
     from bicyclegan.config import EdgeStyle
     from bicyclegan.pipeline import Pipeline
+    from bicyclegan.recipe import Recipe
+    from bicyclegan.sheet import SheetRecipe
 
 Result: TypeAlias = dict[str, Any]
 
@@ -150,15 +154,16 @@ class Encode:
 
 @dataclass(frozen=True)
 class Render:
-    """Rebuild pictures from the recipes inside their PNGs, to the same pixels.
+    """Rebuild pictures and sheets from the recipes inside their PNGs, to the same pixels.
 
     Example: python -m bicyclegan render shoe-3.png --out out
     """
 
     recipes: Positional[tuple[Path, ...]]
-    """PNGs downloaded from the studio or made by `translate`."""
+    """PNGs downloaded from the studio, or made by `translate`; sheets as `matrix` makes them."""
     checkpoint: str = ""
-    """Checkpoint folder or Hub id; by default the one in checkpoints/ whose hash the recipe names."""
+    """Checkpoint folder or Hub id; by default, and for the others of a sheet of several checkpoints, the one in
+    checkpoints/ whose hash the recipe names."""
     out: Path = Path("out")
     """Folder for the rebuilt pictures."""
     device: Device = "auto"
@@ -169,6 +174,7 @@ class Render:
     def run(self) -> Result:
         from bicyclegan.files import write_atomic
         from bicyclegan.recipe import read_recipe
+        from bicyclegan.sheet import rebuild
 
         recipes = []
         for path in at_least_one("picture", self.recipes):
@@ -177,17 +183,26 @@ class Render:
         pipelines: dict[str, Pipeline] = {}
         pictures = []
         for path, recipe in recipes:
-            if recipe.checkpoint_hash not in pipelines:
-                source = self.checkpoint or find_by_hash(recipe.checkpoint, recipe.checkpoint_hash)
-                pipelines[recipe.checkpoint_hash] = load_pipeline(str(source), self.device)
+            self._load(recipe, pipelines)
             with naming(path):
-                picture = recipe.render(pipelines[recipe.checkpoint_hash])
+                picture = rebuild(recipe, pipelines)
             pictures.append((path.stem, recipe.to_png(picture)))
         files = []
         for name, data in unique_names(pictures):  # all or nothing
             files.append(str(self.out / f"{name}-rendered.png"))
             write_atomic(Path(files[-1]), data)
         return {"files": files}
+
+    def _load(self, recipe: Recipe | SheetRecipe, pipelines: dict[str, Pipeline]) -> None:
+        """Add the pipelines that a recipe asks for, by hash. Of several, --checkpoint stands for the one that it is."""
+        missing = [content for content in recipe.checkpoints if content not in pipelines]
+        if missing and self.checkpoint:
+            given = load_pipeline(self.checkpoint, self.device)
+            pipelines[given.hash if len(recipe.checkpoints) > 1 else missing[0]] = given
+        for content in missing:
+            if content not in pipelines:
+                source = find_by_hash(recipe.checkpoints[content], content)
+                pipelines[content] = load_pipeline(str(source), self.device)
 
 
 @dataclass(frozen=True)
@@ -282,6 +297,7 @@ class Prepare:
             "active_dims": report.active_dims,
             "effect": [round(value, 4) for value in report.effect],
             "effect_metric": report.effect_metric,
+            "colour_effect": [round(value, 2) for value in report.colour_effect],
             "files": [str(path) for path in report.files],
         }
 
@@ -315,6 +331,11 @@ COMMANDS: dict[str, type] = {
     "edges": Edges,
     "encode": Encode,
     "render": Render,
+    "sweep": Sweep,
+    "grid": Grid,
+    "interpolate": Interpolate,
+    "style": Style,
+    "matrix": Matrix,
     "import-official": ImportOfficial,
     "train": Train,
     "evaluate": Evaluate,
