@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from bicyclegan.checkpoints import load_card
+from bicyclegan.ui.answers import Answers, server_functions
+from bicyclegan.ui.api import add_api
 from bicyclegan.ui.i18n import i18n
+from bicyclegan.ui.opening import wire_opening
+from bicyclegan.ui.panel import STATIC
 from bicyclegan.ui.settings import Settings
+from bicyclegan.ui.shelf import HEAD, Shelf, shelf_value
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.tabs.compare import build_compare
 from bicyclegan.ui.tabs.draw import build_draw
+from bicyclegan.ui.tabs.explore import build_explore
 
-STATIC = Path(__file__).parent / "static"
 FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
 
 READY_JS = "() => { window.studioReady = true; window.dispatchEvent(new CustomEvent('studio:ready')); }"
@@ -34,16 +39,26 @@ def build_app(studio: Studio) -> gr.Blocks:
                 elem_id="picker",
                 min_width=120,
             )
-        with gr.Accordion(i18n("app.about"), open=False, render=False, elem_classes="about") as about:
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(i18n("app.draw"), id="draw"):
+                draw = build_draw(studio, picker)
+            with gr.Tab(i18n("app.explore"), id="explore"):
+                build_explore()
+            with gr.Tab(i18n("app.compare"), id="compare"):
+                models = build_compare(studio)
+        with gr.Accordion(i18n("app.about"), open=False, elem_classes="about"):
             card = gr.Markdown(load_card(studio.folder(studio.names[0])), elem_id="card")
-        build_draw(studio, picker, card)
-        about.render()
+        functions = server_functions(Answers(studio))
+        shelf = Shelf(functions, shelf_value(studio, studio.names[0]), elem_id="shelf")
+        wire_opening(studio, draw, picker, card, shelf)
+        add_api(studio)
 
-        def list_checkpoints() -> gr.Dropdown:
+        def list_checkpoints() -> list[gr.Dropdown]:
             # At page load, not when the list opens: Gradio's dropdown breaks when its choices change under it.
-            return gr.Dropdown(choices=studio.names)
+            return [gr.Dropdown(choices=studio.names)] * 3
 
-        demo.load(list_checkpoints, None, picker, api_visibility="private", show_progress="hidden")
+        pickers = [picker, *models.values()]
+        demo.load(list_checkpoints, None, pickers, api_visibility="private", show_progress="hidden")
         demo.load(None, None, None, js=READY_JS)
     return demo
 
@@ -66,6 +81,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "root_path": settings.root_path,
         "theme": theme(),
         "css_paths": [STATIC / "app.css"],
+        "head": HEAD,
         "i18n": i18n,
         "run_history": False,
         "show_error": False,

@@ -10,7 +10,7 @@ from PIL import Image
 from bicyclegan.images import encode_data_url
 from bicyclegan.sketch import Sketch
 from bicyclegan.ui.i18n import for_js
-from bicyclegan.ui.wall import STATIC
+from bicyclegan.ui.panel import STATIC
 
 THUMB_SIZE = 88
 """Side of a thumbnail in pixels: sharp at 44 CSS pixels on a double-density screen."""

@@ -6,7 +6,7 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -17,13 +17,17 @@ from bicyclegan.checkpoints import list_checkpoints, load_examples
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
-from bicyclegan.pipeline import Pipeline
+from bicyclegan.pipeline import Pipeline, PreparedSketch
 from bicyclegan.recipe import Recipe
+from bicyclegan.sheet import SheetRecipe, SheetRow
 from bicyclegan.sketch import Sketch
+from bicyclegan.sketch.kind import describe_sketches
 from bicyclegan.ui.settings import Settings
 
 MAX_LOADED = 3
 """Pipelines kept in memory; the one unused for longest goes first."""
+MAX_PREPARED = 24
+"""Sketches of a pipeline whose part that all codes share is kept: it takes three times as long as one picture."""
 GPU_SECONDS = 15
 """What one request may take on a Space's shared GPU."""
 
@@ -43,12 +47,30 @@ class Painting:
     sketch: Sketch
     z: np.ndarray
     """(N, latent_dim) float32."""
-    seed: int
-    truncation: float
+    seed: int | None = None
+    """Where z came from; None when codes were given."""
+    truncation: float | None = None
 
     def recipe(self, index: int) -> Recipe:
         """All that rebuilds picture `index` to the same pixels."""
         return Recipe(self.checkpoint, self.hash, self.sketch, self.z, index, self.seed, self.truncation)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline and the sketches it met last."""
+
+    pipe: Pipeline
+    prepared: OrderedDict[Sketch, PreparedSketch]
+
+    def prepare(self, sketch: Sketch) -> PreparedSketch:
+        """A sketch made ready once, however often it is painted. One thread at a time: the studio's lane."""
+        if sketch not in self.prepared:
+            self.prepared[sketch] = self.pipe.prepare(sketch)
+            while len(self.prepared) > MAX_PREPARED:
+                self.prepared.popitem(last=False)
+        self.prepared.move_to_end(sketch)
+        return self.prepared[sketch]
 
 
 class Studio:
@@ -56,10 +78,11 @@ class Studio:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self._pipelines: OrderedDict[str, Pipeline] = OrderedDict()
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._loading = Lock()
         self._lane = Lock()
         self._render = on_gpu(self._render_here)
+        self._encode = on_gpu(self._encode_here)
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +92,7 @@ class Studio:
 
     def folder(self, name: str) -> Path:
         """The folder of a listed checkpoint. Names come from browsers: anything not listed is refused."""
-        if name not in self.names and name not in self._pipelines:
+        if name not in self.names and name not in self._loaded:
             raise UserError(
                 "checkpoint_gone",
                 "The checkpoint {name!r} is not there any more. Choose another: {available}.",
@@ -80,13 +103,17 @@ class Studio:
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline, loaded at its first use. One that is loaded works on when its folder vanishes."""
+        return self._load(name).pipe
+
+    def _load(self, name: str) -> Loaded:
         with self._loading:
-            if name not in self._pipelines:
-                self._pipelines[name] = Pipeline.from_pretrained(self.folder(name), device=self.settings.device)
-                while len(self._pipelines) > MAX_LOADED:
-                    self._pipelines.popitem(last=False)
-            self._pipelines.move_to_end(name)
-            return self._pipelines[name]
+            if name not in self._loaded:
+                pipe = Pipeline.from_pretrained(self.folder(name), device=self.settings.device)
+                self._loaded[name] = Loaded(pipe, OrderedDict())
+                while len(self._loaded) > MAX_LOADED:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
 
     def examples(self, name: str) -> list[Sketch]:
         """A checkpoint's examples. A damaged file costs its examples, not the studio."""
@@ -97,12 +124,43 @@ class Studio:
             return []
 
     def paint(self, name: str, sketch: Sketch, count: int, seed: int, truncation: float) -> Painting:
-        """Photos of a sketch. Requests queue here, so that none slows the others down by sharing two cores."""
+        """Photos of a sketch in random styles."""
+        dim = self.pipeline(name).config.model.latent_dim
+        codes = sample_codes(seed, count, dim, truncation=truncation)
+        return replace(self.paint_codes(name, sketch, codes), seed=seed, truncation=truncation)
+
+    def paint_codes(self, name: str, sketch: Sketch, codes: np.ndarray) -> Painting:
+        """Photos of a sketch, one for each of (N, latent_dim) codes.
+
+        Requests queue here, so that none slows the others down by sharing two cores.
+        """
         pipe = self.pipeline(name)
-        codes = sample_codes(seed, count, pipe.config.model.latent_dim, truncation=truncation)
         with self._lane:
             images, raster = self._render(name, sketch, codes)
-        return Painting(images, raster, pipe.config.name, pipe.hash, sketch, codes, seed, truncation)
+        return Painting(images, raster, pipe.config.name, pipe.hash, sketch, codes)
+
+    def sheet_row(self, name: str, sketch: Sketch) -> SheetRow:
+        """A row of a sheet: this sketch, painted by this checkpoint."""
+        pipe = self.pipeline(name)
+        return SheetRow(pipe.config.name, pipe.hash, sketch)
+
+    def paint_sheet(self, names: list[str], recipe: SheetRecipe) -> list[Painting]:
+        """A painting for each row of a sheet; names: of the rows' checkpoints. Others come in between the rows."""
+        return [self.paint_codes(name, row.sketch, recipe.z) for name, row in zip(names, recipe.rows, strict=True)]
+
+    def read_style(self, name: str, photo: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """A photo's code (latent_dim,) and its edges, None for a model of label maps."""
+        with self._lane:
+            code = self._encode(name, photo)
+        pipe = self.pipeline(name)
+        return code, pipe.edges(photo) if pipe.config.edge_style else None
+
+    def read_drawing(self, name: str, picture: Image.Image) -> Sketch:
+        """A picture as a drawing: lines are taken as they are, of anything else the edges."""
+        pipe = self.pipeline(name)
+        if pipe.config.edge_style is None or describe_sketches([np.asarray(picture)]).kind == "lines":
+            return pipe.prepare(picture).sketch
+        return Sketch.from_raster(pipe.edges(picture))
 
     def warm_up(self) -> None:
         """Load the default checkpoint and paint once, so that the first stroke is as fast as the next."""
@@ -112,8 +170,11 @@ class Studio:
 
     def _render_here(self, name: str, sketch: Sketch, codes: np.ndarray) -> tuple[list[Image.Image], np.ndarray]:
         # Plain values in and out: on a shared GPU this runs in another process.
-        prepared = self.pipeline(name).prepare(sketch)
+        prepared = self._load(name).prepare(sketch)
         return prepared.render(codes).images, prepared.raster
+
+    def _encode_here(self, name: str, photo: Image.Image) -> np.ndarray:
+        return self.pipeline(name).encode(photo)[0]
 
 
 def on_space() -> bool:

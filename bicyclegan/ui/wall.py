@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from bicyclegan.ui.i18n import for_js
-
-STATIC = Path(__file__).parent / "static"
+from bicyclegan.ui.panel import STATIC
 
 
 class PhotoWall(gr.HTML):
     """Tiles with a large view and downloads.
 
     Its value is None at first, then {"tiles": [data URL], "seen": data URL, "status": str, "error": str | None,
-    "request": {...}}; `request` is what `make_png` needs to paint a tile again.
+    "request": {...}, "z": codes, "hash": str}; `request` is what `make_png` needs to paint a tile again.
     """
 
     def __init__(self, make_png: Callable[[dict], dict], **kwargs: Any):

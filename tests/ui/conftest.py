@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from studio_visitor import NAME, Visitor
+
+from bicyclegan.checkpoints import DEFAULT_ROOT
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before anything imports gradio
 
@@ -107,3 +110,29 @@ def serve(tmp_path_factory) -> Iterator[Callable]:
     yield serve
     for blocks in running:
         blocks.close()
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("checkpoints")
+    for name in (NAME, "other"):
+        shutil.copytree(DEFAULT_ROOT / NAME, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def url(checkpoints, serve) -> str:
+    from bicyclegan.ui.app import build_app, launch_options
+    from bicyclegan.ui.settings import Settings
+    from bicyclegan.ui.studio import Studio
+
+    settings = Settings(checkpoints=checkpoints)
+    options = {key: value for key, value in launch_options(settings).items() if not key.startswith("server_")}
+    return serve(build_app(Studio(settings)), **options)
+
+
+@pytest.fixture
+def visitor(open_page, url) -> Visitor:
+    visitor = Visitor(open_page(url))
+    visitor.problems = open_page.problems
+    return visitor

@@ -6,102 +6,19 @@ import base64
 import io
 import itertools
 import json
-import shutil
 import urllib.request
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from studio_visitor import LACE, NAME, OUTLINE, Visitor
 
 from bicyclegan.checkpoints import DEFAULT_ROOT, load_examples
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.recipe import read_recipe
 
 pytestmark = pytest.mark.browser
-
-NAME = "edges2shoes"
-OUTLINE = [(30, 150), (35, 118), (90, 100), (118, 70), (150, 95), (225, 130), (230, 165), (35, 165), (30, 150)]
-LACE = [(95, 100), (118, 116)]
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("checkpoints")
-    for name in (NAME, "other"):
-        shutil.copytree(DEFAULT_ROOT / NAME, root / name)
-    return root
-
-
-@pytest.fixture(scope="module")
-def url(checkpoints, serve) -> str:
-    from bicyclegan.ui.app import build_app, launch_options
-    from bicyclegan.ui.settings import Settings
-    from bicyclegan.ui.studio import Studio
-
-    settings = Settings(checkpoints=checkpoints)
-    options = {key: value for key, value in launch_options(settings).items() if not key.startswith("server_")}
-    return serve(build_app(Studio(settings)), **options)
-
-
-class Visitor:
-    """Somebody at the page."""
-
-    def __init__(self, page):
-        self.page = page
-        self.canvas = page.locator("#canvas canvas")
-        self.canvas.wait_for()
-        page.wait_for_function("() => window.studioReady")
-        page.wait_for_timeout(200)  # nobody draws before the page has come to rest
-
-    def draw(self, points) -> None:
-        box = self.canvas.bounding_box()
-        scale = box["width"] / 256
-        on_screen = [(box["x"] + x * scale, box["y"] + y * scale) for x, y in points]
-        self.page.mouse.move(*on_screen[0])
-        self.page.mouse.down()
-        for x, y in on_screen[1:]:
-            self.page.mouse.move(x, y, steps=3)
-        self.page.mouse.up()
-
-    @property
-    def sources(self) -> list[str]:
-        return self.page.locator("#wall .tile img").evaluate_all("images => images.map((image) => image.src)")
-
-    def wall(self, other_than: list[str] = (), count: int = 8) -> list[str]:
-        """Wait for `count` pictures, all of them other ones than before."""
-        self.page.wait_for_function(
-            """([before, count]) => {
-                const now = [...document.querySelectorAll("#wall .tile img")].map((image) => image.src);
-                return now.length === count && now.every((source, k) => source && source !== before[k]);
-            }""",
-            arg=[list(other_than), count],
-        )
-        return self.sources
-
-    def error(self) -> str:
-        line = self.page.locator("#wall .error").first
-        line.wait_for()
-        return line.inner_text()
-
-    def toast(self) -> str:
-        toast = self.page.locator(".toast-body").first
-        toast.wait_for()
-        message = toast.inner_text()
-        self.page.locator(".toast-close").first.click()
-        return message
-
-    def choose_photo(self, name: str, data: bytes) -> None:
-        file = {"name": name, "mimeType": "image/png", "buffer": data}
-        self.page.locator("#canvas input[type=file]").set_input_files(file)
-
-
-@pytest.fixture
-def visitor(open_page, url) -> Visitor:
-    visitor = Visitor(open_page(url))
-    visitor.problems = open_page.problems
-    return visitor
 
 
 def pixels(source: str) -> np.ndarray:

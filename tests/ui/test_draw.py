@@ -293,16 +293,6 @@ def test_a_loaded_checkpoint_paints_on_when_its_folder_vanishes(two_checkpoints,
     assert two_checkpoints.studio.names == [NAME]
 
 
-def test_a_checkpoint_that_vanished_before_its_first_use(two_checkpoints, tmp_path, monkeypatch):
-    warnings = []
-    monkeypatch.setattr(gr, "Warning", lambda message, title: warnings.append(message))
-    shutil.rmtree(tmp_path / "other")
-    picker, *rest = two_checkpoints.choose("other", visitor())
-    assert "other" in warnings[0]
-    assert picker.value == NAME
-    assert all(update == gr.skip() for update in rest)
-
-
 def test_a_damaged_checkpoint_says_so(two_checkpoints, tmp_path):
     (tmp_path / "other" / "model.safetensors").write_bytes(b"\x00" * 100)
     assert "damaged" in paint(two_checkpoints, checkpoint="other")["error"]

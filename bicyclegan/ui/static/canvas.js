@@ -3,6 +3,7 @@
 
 const MIN_STEP = 0.5; // points of a stroke keep at least this distance
 const HISTORY_LIMIT = 200;
+const THUMB_SIZE = 112; // px
 // While Gradio mounts the page it takes back values that are set here and hears no events. It is over soon after the
 // page's own load event, which the app passes on as "studio:ready"; without one, after PATIENCE.
 const MOUNT_DELAY = 150; // ms
@@ -56,8 +57,14 @@ function edit(next) {
 function emit() {
   own = stringify(doc);
   draft.write(own);
+  share();
   untold = true;
   tell();
+}
+
+/** What other parts of the page see of the drawing. */
+function share() {
+  window.studio?.set("sketch", stringify(doc));
 }
 
 function tell() {
@@ -106,13 +113,35 @@ function receive() {
   live = null;
   edit(next);
   draft.write(stringify(doc));
+  share();
   repaint();
   say("");
 }
 
+/** A drawing that another part of the page brings, such as a kept one. Undo brings the old one back. */
+function load(text) {
+  const next = parse(text);
+  if (!next) return say("unreadable", true);
+  cancelStroke();
+  edit(next);
+  repaint();
+  emit();
+}
+
+/** The drawing as a small picture, a data URL. */
+function thumbnail() {
+  if (!layer.width) return null; // never shown yet
+  const small = document.createElement("canvas");
+  small.width = small.height = THUMB_SIZE;
+  const context = small.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(layer, 0, 0, THUMB_SIZE, THUMB_SIZE);
+  return small.toDataURL("image/png");
+}
+
 function restore() {
   doc = parse(own) ?? EMPTY;
-  if (own) return;
+  if (own) return share();
   const saved = parse(draft.read());
   if (!saved) return draft.write("");
   if (isEmpty(saved)) return;

@@ -199,6 +199,7 @@ listen(document, "keydown keyup", whileMounted(onKey));
 listen(document, "paste", whileMounted(onPaste));
 listen(document, "dragover dragleave drop", whileMounted(onDrag));
 listen(window, "studio:photo-failed", whileMounted(() => status.classList.remove("loud")));
+listen(window, "studio:load-sketch", whileMounted(({ detail }) => load(detail.sketch)));
 listen(window, "resize", whileMounted(fit));
 new ResizeObserver(fit).observe(canvas);
 watch("value", receive);
@@ -208,6 +209,7 @@ if (window.studioReady) settle();
 else listen(window, "studio:ready", settle);
 setTimeout(settle, PATIENCE);
 
+if (window.studio) window.studio.sketchThumb = thumbnail;
 localise();
 restore();
 applyColors();

@@ -25,5 +25,8 @@ function paint() {
   }));
 }
 
+window.addEventListener("studio:load-example", ({ detail }) => {
+  if (element.isConnected && props.value?.length) trigger("select", { index: detail.index });
+});
 watch("value", paint);
 paint();

@@ -1,5 +1,6 @@
 // The wall of photos: shows what Python puts into `props.value`, enlarges a tile, saves it with its recipe.
-// value: null, or {tiles: [data URL], seen: data URL, status: text, error: text or null, request: {...}}.
+// value: null, or {tiles: [data URL], seen: data URL, status: text, error: text or null, request: {...},
+// z: codes, hash: of the checkpoint}.
 
 const wall = element.querySelector(".wall");
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
@@ -8,7 +9,11 @@ const find = (selector) => wall.querySelector(selector);
 const [progress, errorLine, empty, tiles, foot, dialog, dialogError] = [
   ".progress", ".error", ".empty", ".tiles", ".foot", ".large", ".large .error",
 ].map(find);
-const SAVE_ICON = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 4v11m0 0 5-5m-5 5-5-5M5 20h14"/></svg>';
+const ICONS = {
+  pin: '<path d="M12 15v6M7 15h10l-1.5-4V5.5h1V3h-9v2.5h1V11z"/>',
+  explore: '<path d="M4 8h9M18 8h2M4 16h2M11 16h9"/><circle cx="15.5" cy="8" r="2.5"/><circle cx="8.5" cy="16" r="2.5"/>',
+  save: '<path d="M12 4v11m0 0 5-5m-5 5-5-5M5 20h14"/>',
+};
 const PATIENCE_MS = 200; // what is faster than this needs no progress bar
 
 let good = null; // the last value with pictures: what tiles, large view and downloads belong to
@@ -52,16 +57,38 @@ function makeTile(index) {
   const tile = document.createElement("div");
   tile.className = "tile";
   const name = t("tile").replace("{number}", index + 1);
-  tile.innerHTML = `<button type="button" class="open"><img alt=""></button>
-    <button type="button" class="save">${SAVE_ICON}</button>`;
+  tile.innerHTML = '<button type="button" class="open"><img alt=""></button><div class="actions"></div>';
   tile.querySelector(".open").setAttribute("aria-label", name);
   tile.querySelector("img").alt = name;
-  const save = tile.querySelector(".save");
-  save.title = t("download");
-  save.setAttribute("aria-label", `${t("download")}: ${name}`);
   tile.querySelector(".open").addEventListener("click", () => openLarge(index));
-  save.addEventListener("click", () => download(index));
+  tile.querySelector(".actions").append(
+    tileButton("pin", t("pin"), name, () => pin(index)),
+    tileButton("explore", t("explore"), name, () => explore(index)),
+    tileButton("save", t("download"), name, () => download(index)),
+  );
   return tile;
+}
+
+function tileButton(kind, label, name, onPress) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = kind;
+  button.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${ICONS[kind]}</svg>`;
+  button.title = label;
+  button.setAttribute("aria-label", `${label}: ${name}`);
+  button.addEventListener("click", onPress);
+  return button;
+}
+
+/** Keep a tile's style, whatever is drawn next. */
+function pin(index) {
+  studio.pin(good.z[index], good.tiles[index], { name: good.request.checkpoint, hash: good.hash });
+}
+
+function explore(index) {
+  dialog.close();
+  studio.setStyle(good.z[index]);
+  studio.openTab("explore");
 }
 
 function paintTiles(sources) {
@@ -81,6 +108,7 @@ async function paint() {
   errorLine.textContent = value?.error ?? "";
   if (value?.error) return; // the last pictures stay, pale, until the mistake is mended
   good = value;
+  studio.set("wall", sources.length ? { z: value.z, checkpoint: value.request.checkpoint } : null);
   empty.hidden = sources.length > 0;
   foot.hidden = sources.length === 0;
   paintTiles(sources);
@@ -124,6 +152,8 @@ dialog.querySelector(".actions").addEventListener("click", (event) => {
   const action = event.target.closest("button")?.dataset.action;
   if (action === "previous") step(-1);
   if (action === "next") step(1);
+  if (action === "pin") pin(shown);
+  if (action === "explore") explore(shown);
   if (action === "download") download(shown);
   if (action === "close") dialog.close();
 });

@@ -6,14 +6,13 @@ import base64
 import html
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from bicyclegan.checkpoints import load_card
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.images import decode_data_url, encode_data_url, load_image
@@ -64,13 +63,12 @@ class DrawTab:
     """Paints on demand; shown only when live painting is off."""
     photo: gr.State
     """The photo that was traced last, a uint8 array, or None."""
+    paint: dict[str, Any] = field(default_factory=dict)
+    """What an event is told that ends in a new wall: `event.then(**paint)`."""
 
 
-def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTab:
-    """Create the tab's components and wire their events.
-
-    picker: the page's checkpoint picker; card: where the model card of the chosen checkpoint is shown.
-    """
+def build_draw(studio: Studio, picker: gr.Dropdown) -> DrawTab:
+    """Create the tab's components and wire their events. picker: the page's checkpoint picker."""
     handlers = DrawHandlers(studio)
     with gr.Row(elem_classes="draw"):
         with gr.Column(scale=5, min_width=300):
@@ -78,7 +76,7 @@ def build_draw(studio: Studio, picker: gr.Dropdown, card: gr.Markdown) -> DrawTa
         with gr.Column(scale=7, min_width=300):
             right = _photos(handlers) | _knobs()
     tab = DrawTab(**left, **right, photo=gr.State(None, time_to_live=3600))
-    _wire(tab, handlers, picker, card)
+    _wire(tab, handlers, picker)
     gr.api(handlers.api_paint, api_name="paint")
     return tab
 
@@ -116,19 +114,19 @@ def _knobs() -> dict[str, gr.components.Component]:
     return {"count": count, "truncation": truncation, "seed": seed, "dice": dice, "live": live, "go": go}
 
 
-def _wire(tab: DrawTab, handlers: DrawHandlers, picker: gr.Dropdown, card: gr.Markdown) -> None:
+def _wire(tab: DrawTab, handlers: DrawHandlers, picker: gr.Dropdown) -> None:
     """Which change leads to what. Nearly everything ends in a new wall."""
     asked = [tab.canvas, picker, tab.count, tab.seed, tab.truncation]
     paint = {"fn": handlers.paint_now, "inputs": asked, "js": BUSY_JS}
     repaint = {"fn": handlers.repaint, "inputs": [tab.live, *asked], "js": BUSY_IF_LIVE_JS}
     for event in (paint, repaint):
         event |= {"outputs": tab.wall, **HIDDEN, **NEWEST}
+    tab.paint.update(paint)
     # `change`, not `input`: the reset buttons, the dice and corrected numbers count too.
     gr.on([tab.canvas.input, tab.count.change, tab.seed.change, tab.truncation.change], **repaint)
     tab.dice.click(None, None, tab.seed, js=DICE_JS)
     tab.go.click(**paint)
     tab.live.input(handlers.show_go, tab.live, tab.go, **HIDDEN).then(**repaint)
-    picker.input(handlers.choose, picker, [picker, tab.canvas, tab.examples, card], **HIDDEN).then(**paint)
     traced = [tab.canvas, tab.photo, tab.detail]
     tab.examples.select(handlers.load_example, picker, traced, **HIDDEN).then(**paint)
     photo = tab.canvas.photo(handlers.trace_photo, picker, traced, **HIDDEN)
@@ -235,7 +233,7 @@ class DrawHandlers:
         except UserError as error:
             raise _toast(error, request) from None
         if not (lines == 0).any():
-            _warn(text(language(request), "draw.no_lines"), request)
+            warn(text(language(request), "draw.no_lines"), request)
         return Sketch.from_raster(lines), photo, gr.Slider(value=0, visible=True)
 
     def trace_again(
@@ -250,17 +248,6 @@ class DrawHandlers:
         except UserError as error:
             raise _toast(error, request) from None
         return replace(sketch, raster=lines.raster), gr.skip(), gr.skip()
-
-    def choose(self, checkpoint: str, request: gr.Request) -> tuple:
-        """Switch to another checkpoint: its colours, its examples, its card."""
-        try:
-            pipe = self.studio.pipeline(checkpoint)
-            folder = self.studio.folder(checkpoint)
-        except UserError as error:
-            _warn(error_text(language(request), error), request)
-            return gr.Dropdown(choices=self.studio.names, value=self.studio.names[0]), gr.skip(), gr.skip(), gr.skip()
-        canvas = SketchCanvas(palette=pipe.config.palette, paper=pipe.config.paper)
-        return gr.skip(), canvas, self.studio.examples(checkpoint), load_card(folder)
 
     def _paint(self, wanted: dict[str, Any]) -> Painting | None:
         if not wanted["sketch"]:
@@ -287,6 +274,8 @@ def fit_photo(photo: Image.Image) -> np.ndarray:
 def _full_wall(painting: Painting, wanted: dict[str, Any], status: str, milliseconds: float) -> dict[str, Any]:
     return {
         "tiles": [encode_data_url(image, "webp", quality=90) for image in painting.images],
+        "z": painting.z.tolist(),
+        "hash": painting.hash,
         "seen": encode_data_url(Image.fromarray(painting.raster), "png"),
         "status": status,
         "error": None,
@@ -314,6 +303,6 @@ def _toast(error: UserError, request: gr.Request) -> gr.Error:
     return gr.Error(message, title=text(lang, "draw.not_possible"), print_exception=False)
 
 
-def _warn(message: str, request: gr.Request) -> None:
+def warn(message: str, request: gr.Request) -> None:
     """A hint in the corner of the page."""
     gr.Warning(html.escape(message), title=text(language(request), "draw.note"))

@@ -1,0 +1,327 @@
+"""What the page's scripts may ask of the server: pictures for codes, codes for wishes, files to keep.
+
+Scripts call `studio.ask(name, wanted)`; each name is a method of `Answers`, which takes what the browser sent as
+`Wanted` and returns plain data. Where codes come from is in `bicyclegan.latent` and its neighbours, not here.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from bicyclegan.animation import FORMATS, MIME, encode_animation
+from bicyclegan.colour_words import parse_colour
+from bicyclegan.errors import UserError
+from bicyclegan.images import decode_data_url, encode_data_url, load_image
+from bicyclegan.latent import MAX_SIDE, MAX_STEPS, even_steps, grid, mix, morph, mutate, sweep
+from bicyclegan.latent import sample_codes as random_codes
+from bicyclegan.latents_file import load_latents
+from bicyclegan.link import Session, pack
+from bicyclegan.matrix import MAX_STYLES
+from bicyclegan.pins import MAX_PINS, check_pin, pins_from_json, pins_to_json
+from bicyclegan.projection import Pca
+from bicyclegan.sheet import MAX_ROWS, SheetRecipe, zip_of
+from bicyclegan.sketch import Sketch
+from bicyclegan.style_search import find_colour
+from bicyclegan.ui.i18n import error_text, language, text
+from bicyclegan.ui.strip import thumbnail
+from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.wanted import MAX_PICTURES, Wanted
+
+CHILDREN = 8
+COLOURS = 8
+MAX_STOPS = 16
+"""Pins that one film leads through."""
+MAX_PHOTOS = 8
+MAX_PHOTO_BYTES = 25 << 20
+TILE_QUALITY = 90
+
+log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Nothing of a visitor is kept here. Every method raises `UserError` for what cannot be answered."""
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+
+    # Pictures
+
+    def paint(self, wanted: Wanted) -> dict[str, Any]:
+        """Pictures of a drawing in given codes; none for empty paper, unless an example may stand in for it."""
+        name, sketch = self._subject(wanted)
+        if sketch.is_empty and wanted.flag("example"):
+            sketch = next(iter(self.studio.examples(name)), sketch)
+        return self._painted(name, sketch, wanted.codes("z", self._dim(name)), seen=wanted.flag("seen"))
+
+    def examples(self, wanted: Wanted) -> dict[str, Any]:
+        """A model's example drawings."""
+        name = wanted.text("checkpoint")
+        self.studio.folder(name)  # or it would be one without examples
+        examples = self.studio.examples(name)
+        return {"examples": [{"sketch": each.to_json(), "thumb": thumbnail(each)} for each in examples]}
+
+    def read_drawing(self, wanted: Wanted) -> dict[str, Any]:
+        """A picture as a drawing: lines stay as they are, photos become their edges."""
+        called = wanted.text("name", "picture")[:80]
+        picture = load_image(decode_data_url(wanted.text("data_url"), MAX_PHOTO_BYTES), name=called)
+        return {"sketch": self.studio.read_drawing(wanted.text("checkpoint"), picture).to_json()}
+
+    def random_style(self, wanted: Wanted) -> dict[str, Any]:
+        """A code of the prior."""
+        name = wanted.text("checkpoint")
+        return {"z": random_codes(wanted.seed(), 1, self._dim(name))[0].tolist()}
+
+    def random_styles(self, wanted: Wanted) -> dict[str, Any]:
+        """Several codes of the prior, spread."""
+        name = wanted.text("checkpoint")
+        count = wanted.integer("count", 1, MAX_PICTURES)
+        return {"z": random_codes(wanted.seed(), count, self._dim(name)).tolist()}
+
+    def sweep(self, wanted: Wanted) -> dict[str, Any]:
+        """A film strip: one slider moves."""
+        name, sketch = self._subject(wanted)
+        values = even_steps(wanted.integer("steps", 2, MAX_STEPS))
+        codes = sweep(self._code(wanted, name), wanted.data.get("slider"), values, self._directions(wanted, name))
+        return {"values": values.tolist(), **self._painted(name, sketch, codes)}
+
+    def grid(self, wanted: Wanted) -> dict[str, Any]:
+        """A square of pictures: one slider moves across, another one down."""
+        name, sketch = self._subject(wanted)
+        return self._painted(name, sketch, self._grid_codes(wanted, name))
+
+    def breed(self, wanted: Wanted) -> dict[str, Any]:
+        """Children of favourites."""
+        name, sketch = self._subject(wanted)
+        parents = wanted.codes("parents", self._dim(name))
+        codes = mutate(parents, CHILDREN, wanted.number("strength", 0, 1), wanted.seed())
+        return self._painted(name, sketch, codes)
+
+    def read_photos(self, wanted: Wanted) -> dict[str, Any]:
+        """The styles of photos, each shown with what its code kept of it; and their mean."""
+        name, _ = self._subject(wanted)
+        photos = [self._read_photo(name, Wanted(item)) for item in wanted.items("photos", MAX_PHOTOS)]
+        return {"photos": photos, "z": mix(np.array([photo["z"] for photo in photos])).tolist()}
+
+    def find_colour(self, wanted: Wanted) -> dict[str, Any]:
+        """Codes that paint this drawing in a colour, nearest first."""
+        name, sketch = self._drawn(wanted)
+        rgb = parse_colour(wanted.text("colour"))
+        match = find_colour(lambda z: self.studio.paint_codes(name, sketch, z).images, self._dim(name), rgb, COLOURS)
+        return {
+            "colour": _hex(rgb),
+            "distances": match.distance.tolist(),
+            "colours": [_hex(colour) for colour in match.colours.tolist()],
+            **self._painted(name, sketch, match.z),
+        }
+
+    # Films
+
+    def blend_path(self, wanted: Wanted) -> dict[str, Any]:
+        """The codes of a film from stop to stop."""
+        return {"z": self._path(wanted, wanted.text("checkpoint")).tolist()}
+
+    def blend_file(self, wanted: Wanted) -> dict[str, Any]:
+        """The film as a file."""
+        name, sketch = self._drawn(wanted)
+        codes, format, fps = self._path(wanted, name), wanted.text("format"), wanted.data.get("fps")
+        pictures = [picture for part in _parts(codes) for picture in self.studio.paint_codes(name, sketch, part).images]
+        data = encode_animation(pictures, format, fps, loop=wanted.flag("loop"))
+        assert format in FORMATS, format
+        return _file(data, MIME[format], f"{name}-blend.{format}")
+
+    # Files to keep
+
+    def picture(self, wanted: Wanted) -> dict[str, Any]:
+        """One picture as PNG with its recipe."""
+        name, sketch = self._drawn(wanted)
+        painting = self.studio.paint_codes(name, sketch, self._code(wanted, name)[None])
+        png = painting.recipe(0).to_png(painting.images[0])
+        return _file(png, "image/png", f"{name}-{painting.hash[:8]}.png")
+
+    def space_sheet(self, wanted: Wanted) -> dict[str, Any]:
+        """Strips or the grid as one PNG with its recipe."""
+        name, sketch = self._drawn(wanted)
+        codes, columns = self._space_codes(wanted, name)
+        recipe = SheetRecipe((self.studio.sheet_row(name, sketch),), codes, columns, with_sketches=False)
+        return self._sheet_file([name], recipe, packed=False, title=f"{name}-{wanted.text('shape')}")
+
+    def matrix_file(self, wanted: Wanted) -> dict[str, Any]:
+        """Sketches times styles as one PNG, or as a ZIP of all pictures, with the recipe."""
+        rows = [Wanted(row) for row in wanted.items("rows", MAX_ROWS)]
+        names = [row.text("checkpoint") for row in rows]
+        sketches = [self._drawn(row)[1] for row in rows]
+        codes = wanted.codes("z", self._dim(names[0]), limit=MAX_STYLES)
+        made = tuple(self.studio.sheet_row(name, sketch) for name, sketch in zip(names, sketches, strict=True))
+        recipe = SheetRecipe(made, codes, len(codes), with_sketches=True)
+        return self._sheet_file(names, recipe, packed=wanted.flag("zip"), title="matrix")
+
+    def export_pins(self, wanted: Wanted) -> dict[str, Any]:
+        """Pins as a file."""
+        pins = [check_pin(item) for item in wanted.items("pins", MAX_PINS)]
+        return _file(pins_to_json(pins).encode("utf-8"), "application/json", "bicyclegan-pins.json")
+
+    def import_pins(self, wanted: Wanted) -> dict[str, Any]:
+        """Pins out of a file."""
+        return {"pins": [pin.to_json() for pin in pins_from_json(wanted.text("text"))]}
+
+    def pack_link(self, wanted: Wanted) -> dict[str, Any]:
+        """What a link carries."""
+        name, sketch = self._subject(wanted)
+        pins = wanted.data.get("pins") or []
+        session = Session(
+            checkpoint=name,
+            sketch=None if sketch.is_empty else sketch,
+            seed=wanted.seed(),
+            count=wanted.integer("count", 1, 16),
+            truncation=wanted.number("truncation", 0, 3),
+            tab=wanted.text("tab"),
+            z=None if wanted.data.get("z") is None else self._code(wanted, name),
+            pins=tuple(check_pin(item) for item in pins),
+        )
+        return {"text": pack(session)}
+
+    # Parts
+
+    def _subject(self, wanted: Wanted) -> tuple[str, Sketch]:
+        return wanted.text("checkpoint"), wanted.sketch()
+
+    def _drawn(self, wanted: Wanted) -> tuple[str, Sketch]:
+        """`_subject` where there must be something on the paper."""
+        name, sketch = self._subject(wanted)
+        if sketch.is_empty:
+            raise UserError("nothing_drawn", "There is no drawing yet. Draw something or choose an example first.")
+        return name, sketch
+
+    def _dim(self, name: str) -> int:
+        return self.studio.pipeline(name).config.model.latent_dim
+
+    def _code(self, wanted: Wanted, name: str) -> np.ndarray:
+        return wanted.code("z", self._dim(name))
+
+    def _directions(self, wanted: Wanted, name: str) -> Pca | None:
+        """Principal directions if they are asked for."""
+        if not wanted.flag("directions"):
+            return None
+        pipe = self.studio.pipeline(name)
+        latents = load_latents(pipe.folder, pipe.hash)
+        if latents is None or latents.pca is None:
+            raise UserError("no_directions", "{name} was not measured: it has no directions. Use the dims.", name=name)
+        return latents.pca
+
+    def _grid_codes(self, wanted: Wanted, name: str) -> np.ndarray:
+        places = even_steps(wanted.integer("side", 2, MAX_SIDE))
+        sliders = wanted.data.get("across"), wanted.data.get("down")
+        return grid(self._code(wanted, name), sliders, places, places, self._directions(wanted, name))
+
+    def _space_codes(self, wanted: Wanted, name: str) -> tuple[np.ndarray, int]:
+        """All codes of the strips or the grid, and how many stand in a line."""
+        if wanted.text("shape") == "grid":
+            codes = self._grid_codes(wanted, name)
+            return codes, wanted.integer("side", 2, MAX_SIDE)
+        steps = wanted.integer("steps", 2, MAX_STEPS)
+        code, directions = self._code(wanted, name), self._directions(wanted, name)
+        sliders = wanted.items("sliders", MAX_PICTURES // steps)
+        return np.concatenate([sweep(code, slider, even_steps(steps), directions) for slider in sliders]), steps
+
+    def _path(self, wanted: Wanted, name: str) -> np.ndarray:
+        stops = wanted.codes("codes", self._dim(name), limit=MAX_STOPS)
+        return morph(stops, wanted.data.get("frames"), loop=wanted.flag("loop"))
+
+    def _painted(self, name: str, sketch: Sketch, codes: np.ndarray, seen: bool = False) -> dict[str, Any]:
+        """Codes and their pictures as small files; empty paper has none. seen: the sketch as the model saw it, too."""
+        if sketch.is_empty:
+            return {"z": codes.tolist(), "tiles": []}
+        painting = self.studio.paint_codes(name, sketch, codes)
+        answer = {"z": codes.tolist(), "tiles": [_tile(image) for image in painting.images], "hash": painting.hash}
+        return {**answer, "seen": encode_data_url(Image.fromarray(painting.raster), "png")} if seen else answer
+
+    def _read_photo(self, name: str, item: Wanted) -> dict[str, Any]:
+        """A photo's code, and beside the photo its edges and what is painted from both."""
+        pipe, called = self.studio.pipeline(name), item.text("name", "photo")[:80]
+        photo = load_image(decode_data_url(item.text("data_url"), MAX_PHOTO_BYTES), name=called)
+        code, edges = self.studio.read_style(name, photo)
+        found = {"name": called, "z": code.tolist(), "photo": _tile(_small(photo, pipe.config.model.image_size))}
+        if edges is None:
+            return {**found, "edges": None, "reconstruction": None}
+        kept = self.studio.paint_codes(name, Sketch.from_raster(edges), code[None]).images[0]
+        return {**found, "edges": encode_data_url(Image.fromarray(edges), "png"), "reconstruction": _tile(kept)}
+
+    def _sheet_file(self, names: list[str], recipe: SheetRecipe, *, packed: bool, title: str) -> dict[str, Any]:
+        paintings = self.studio.paint_sheet(names, recipe)
+        pictures, rasters = [each.images for each in paintings], [each.raster for each in paintings]
+        if packed:
+            return _file(zip_of(recipe, pictures, rasters), "application/zip", f"{title}.zip")
+        return _file(recipe.to_png(recipe.layout(pictures, rasters)), "image/png", f"{title}.png")
+
+
+QUESTIONS = (
+    "paint",
+    "examples",
+    "read_drawing",
+    "random_style",
+    "random_styles",
+    "sweep",
+    "grid",
+    "breed",
+    "read_photos",
+    "find_colour",
+    "blend_path",
+    "blend_file",
+    "picture",
+    "space_sheet",
+    "matrix_file",
+    "export_pins",
+    "import_pins",
+    "pack_link",
+)
+"""Methods that scripts may call."""
+
+
+def server_functions(answers: Answers) -> list[Callable]:
+    """`Answers` as functions for Gradio, which marks what it serves: methods cannot be marked."""
+    return [_served(name, getattr(answers, name)) for name in QUESTIONS]
+
+
+def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
+    def serve(wanted: Any, request: gr.Request) -> dict[str, Any]:
+        lang = language(request)
+        try:
+            return method(Wanted(wanted))
+        except UserError as error:
+            return {"error": error_text(lang, error)}
+        except Exception:
+            log.exception("%s failed", name)
+            return {"error": text(lang, "draw.failed")}
+
+    serve.__name__ = name
+    return serve
+
+
+def _parts(codes: np.ndarray) -> list[np.ndarray]:
+    """Codes of a film in portions, so that other visitors' strokes come in between."""
+    return [codes[start : start + 16] for start in range(0, len(codes), 16)]
+
+
+def _tile(image: Image.Image) -> str:
+    return encode_data_url(image, "webp", quality=TILE_QUALITY)
+
+
+def _small(photo: Image.Image, size: int) -> Image.Image:
+    small = photo.copy()
+    small.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return small
+
+
+def _hex(rgb: Any) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def _file(data: bytes, mime: str, name: str) -> dict[str, str]:
+    return {"url": f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}", "name": name}

@@ -1,0 +1,139 @@
+// Film strips: one slider moves, the rest stays. Or a grid over two of them. A press goes there.
+
+const STEPS = 7;
+const DEFAULT_STRIPS = 3;
+let shape = "strips";
+let space = "dims";
+let chosen = []; // axes of the strips
+let model = null;
+
+const list = find(".strips");
+const [across, down, side] = [find(".across"), find(".down"), find(".side")];
+const sliders = () => (space === "dims" ? model.sliders : model.directions.sliders);
+
+/** Axes by effect, the strongest first; by number where nothing was measured. */
+function byEffect() {
+  return [...sliders().keys()].sort((a, b) => (sliders()[b].effect ?? 0) - (sliders()[a].effect ?? 0));
+}
+
+const axisName = (axis) => (space === "dims" ? `z${axis + 1}` : `↗${byEffect().indexOf(axis) + 1}`);
+
+function setUp() {
+  model = studio.get("model");
+  if (!model.directions) space = "dims";
+  find(".space").hidden = !model.directions;
+  selectSpace(space);
+  const ranked = byEffect();
+  chosen = ranked.slice(0, DEFAULT_STRIPS).sort((a, b) => a - b);
+  showChips();
+  for (const [select, axis] of [[across, ranked[0]], [down, ranked[1] ?? ranked[0]]]) {
+    select.replaceChildren(...[...sliders().keys()].map((each) => new Option(axisName(each), each)));
+    select.value = axis;
+  }
+}
+
+function showChips() {
+  find(".chips").replaceChildren(...[...sliders().keys()].map((axis) => {
+    const chip = document.createElement("button");
+    chip.type = "button";
+    chip.textContent = axisName(axis);
+    chip.classList.toggle("dead", sliders()[axis].dead);
+    chip.setAttribute("aria-pressed", chosen.includes(axis));
+    chip.addEventListener("click", () => {
+      chosen = chosen.includes(axis) ? chosen.filter((each) => each !== axis) : [...chosen, axis].sort((a, b) => a - b);
+      chip.setAttribute("aria-pressed", chosen.includes(axis));
+      update();
+    });
+    return chip;
+  }));
+}
+
+// ---- painting
+
+const update = studio.newestOnly(async () => {
+  const [z, sketch] = [studio.get("style"), studio.get("sketch")];
+  find(".chips").hidden = shape !== "strips";
+  find(".axes").hidden = shape !== "grid";
+  find(".blank").hidden = Boolean(sketch);
+  list.hidden = !sketch;
+  if (!sketch || !z) return;
+  if (shape === "grid") await paintGrid(z);
+  else await paintStrips(z);
+});
+
+async function paintStrips(z) {
+  const wanted = chosen;
+  while (list.children.length > wanted.length || list.firstElementChild?.className === "square") list.lastChild.remove();
+  for (const [place, axis] of wanted.entries()) {
+    const answer = await ask("sweep", { ...subject(), z, slider: axis, directions: space === "directions", steps: STEPS });
+    if (!answer) return;
+    showTiles(stripAt(place, axis), answer, STEPS);
+  }
+}
+
+function stripAt(place, axis) {
+  if (!list.children[place]) {
+    const strip = document.createElement("div");
+    strip.className = "strip";
+    strip.innerHTML = '<span class="name"></span><div class="tiles"></div>';
+    list.append(strip);
+  }
+  list.children[place].querySelector(".name").textContent = axisName(axis);
+  return list.children[place].querySelector(".tiles");
+}
+
+async function paintGrid(z) {
+  const wanted = { across: Number(across.value), down: Number(down.value), side: Number(side.value) };
+  const answer = await ask("grid", { ...subject(), z, ...wanted, directions: space === "directions" });
+  if (!answer) return;
+  if (list.firstElementChild?.className !== "square") {
+    list.innerHTML = '<div class="square"><div class="tiles"></div></div>';
+  }
+  showTiles(list.querySelector(".tiles"), answer, wanted.side);
+}
+
+/** Pictures are swapped in place where their number stays: a strip that is rebuilt flickers. */
+function showTiles(box, { z, tiles, values }, columns) {
+  box.style.setProperty("--columns", columns);
+  box.codes = z;
+  if (box.children.length !== tiles.length) {
+    box.replaceChildren(...tiles.map((source, k) => makeTile({
+      source,
+      label: t("go"),
+      press: () => studio.setStyle(box.codes[k]),
+      actions: [iconButton("pin", shared.pin, () => studio.pin(box.codes[k], box.children[k].querySelector("img").src))],
+    })));
+  }
+  tiles.forEach((source, k) => {
+    box.children[k].querySelector("img").src = source;
+    box.children[k].querySelector(".open").title = values ? `${t("go")} · ${values[k].toFixed(1)}` : t("go");
+    box.children[k].classList.toggle("on", isCurrent(z[k]));
+  });
+}
+
+const isCurrent = (z) => z.every((value, d) => Math.abs(value - studio.get("style")[d]) < 1e-4);
+
+async function saveSheet() {
+  const shapeWanted = shape === "grid"
+    ? { across: Number(across.value), down: Number(down.value), side: Number(side.value) }
+    : { sliders: chosen, steps: STEPS };
+  const answer = await ask("space_sheet", {
+    ...subject(), z: studio.get("style"), shape, ...shapeWanted, directions: space === "directions",
+  });
+  if (answer) saveFile(answer.url, answer.name);
+}
+
+// ---- wiring
+
+const selectShape = segmented(".shape", (value) => { shape = value; update(); });
+const selectSpace = segmented(".space", (value) => { space = value; setUp(); update(); });
+selectShape(shape);
+for (const select of [across, down, side]) select.addEventListener("change", () => update());
+find("[data-action=sheet]").addEventListener("click", saveSheet);
+
+keepFresh(["model", "sketch", "style"], () => {
+  if (!studio.get("model")) return;
+  studio.startStyle();
+  if (model !== studio.get("model")) setUp();
+  update();
+});

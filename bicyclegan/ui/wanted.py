@@ -1,0 +1,80 @@
+"""What a script in the browser asks for: a JSON object that is trusted in nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bicyclegan.errors import UserError
+from bicyclegan.latent import MAX_SEED, check_codes, check_integer, check_number
+from bicyclegan.sketch import Sketch
+
+MAX_PICTURES = 64
+"""Codes in one question: a grid of 7 x 7 and a bit more."""
+
+
+class Wanted:
+    """Reads fields and says which one is wrong. Every method raises `UserError`."""
+
+    def __init__(self, data: Any):
+        if not isinstance(data, dict):
+            raise _wrong("", data, "a JSON object")
+        self.data = data
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text; `default` where it is absent."""
+        value = self.data.get(name, default)
+        if not isinstance(value, str):
+            raise _wrong(name, value, "text")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """True or false; false where it is absent."""
+        value = self.data.get(name, False)
+        if not isinstance(value, bool):
+            raise _wrong(name, value, "true or false")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """A whole number from low to high."""
+        return check_integer(name, self.data.get(name), low, high)
+
+    def number(self, name: str, low: float, high: float) -> float:
+        """A number from low to high."""
+        return check_number(name, self.data.get(name), low, high)
+
+    def seed(self) -> int:
+        """The seed; 0 while its box is empty."""
+        return check_integer("seed", self.data.get("seed") or 0, 0, MAX_SEED)
+
+    def items(self, name: str, limit: int) -> list[Any]:
+        """A list of 1 to `limit` of anything."""
+        value = self.data.get(name)
+        if not isinstance(value, list) or not value:
+            raise _wrong(name, value, "a list")
+        check_integer(name, len(value), 1, limit)
+        return value
+
+    def codes(self, name: str, dim: int, limit: int = MAX_PICTURES) -> np.ndarray:
+        """1 to `limit` codes, (N, dim) float32."""
+        return check_codes(self.items(name, limit), dim)
+
+    def code(self, name: str, dim: int) -> np.ndarray:
+        """One code, (dim,) float32."""
+        return check_codes([self.items(name, max(1, dim))], dim)[0]
+
+    def sketch(self, name: str = "sketch") -> Sketch:
+        """A drawing; an empty one for an empty text."""
+        text = self.text(name)
+        return Sketch.from_json(text) if text else Sketch()
+
+
+def _wrong(name: str, value: Any, expected: str) -> UserError:
+    return UserError(
+        "request_field",
+        "The page asked for something that cannot be answered: {name} is {value}, not {expected}. Reload the page.",
+        name=name or "the question",
+        value=f"{value!r:.40}",
+        expected=expected,
+    )
