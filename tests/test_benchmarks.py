@@ -1,7 +1,9 @@
-"""The order that training is measured against is that of the official code, and our step computes the same."""
+"""The order that training is measured against is that of the official code, and our step computes the same; what is
+measured in the page is counted rightly."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +20,7 @@ from bicyclegan.training.step import TrainStep
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
+import endurance
 import training as benchmark
 from official_order import OfficialOrder
 
@@ -141,3 +144,64 @@ def test_the_benchmark_ends_when_losses_disagree(config: TrainConfig) -> None:
     wrong.update = lambda *batch: {name: loss * 1.001 for name, loss in update(*batch).items()}
     with pytest.raises(SystemExit, match="ours does not compute what the official order computes"):
         benchmark.compare_losses([right, wrong], config, CPU, steps=1)
+
+
+def test_endurance_asks_every_question_of_the_page() -> None:
+    from bicyclegan.ui.answers import QUESTIONS
+
+    class Page:
+        def __init__(self) -> None:
+            self.asked: set[str] = set()
+
+        def ask(self, question: str, /, **wanted: object) -> dict[str, object]:
+            self.asked.add(question)
+            return {"tiles": ["a"]}
+
+        def fire(self, element: str, event: str, values: list, data: object = None) -> list:
+            self.asked.add(f"{element}.{event}")
+            return {
+                "canvas": [{"tiles": ["a"] * 8, "error": None}],
+                "matrix": [None, None, "<h4>"],
+                "ab": [["a", "b"], None],
+            }[element]
+
+    page = Page()
+    for number, interact in enumerate(endurance.CYCLE):
+        interact(page, number)
+    assert page.asked == {*QUESTIONS, "canvas.input", "canvas.photo", "matrix.measure", "ab.compare"}
+
+
+def test_endurance_never_draws_the_same_twice() -> None:
+    drawings = [endurance.drawing(number) for number in range(400)]
+    assert len(set(drawings)) == 400
+    assert endurance.Endured(before=200, after=210, disk=0, seconds=1).growth == pytest.approx(0.05)
+
+
+def test_files_are_counted_in_all_folders(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for path in (tmp_path / "one", tmp_path / "a" / "two"):
+        path.write_bytes(b"x" * 2**19)
+    assert endurance.size_of(tmp_path) == 1
+
+
+def test_pictures_a_second_stand_beside_painting_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("playwright.sync_api")
+    import explore
+
+    explore.report_drag(explore.Drag(2.0, [30.0, 40.0, 50.0, 40.0], []), alone=20.0)
+    explore.report_table({"first": 120.0, "all": 500.0}, [40.0, 80.0, 80.0])
+    lines = capsys.readouterr().out
+    assert "2.0 pictures a second" in lines
+    assert "50.0 a second; shown are 4% of that" in lines
+    assert "first row visible: 120 ms; painting alone 40 ms; 3.00 times that" in lines
+    assert "all visible: 500 ms; painting alone 200 ms; 2.50 times that" in lines
+
+
+def test_codes_are_read_from_questions_about_pictures_only() -> None:
+    pytest.importorskip("playwright.sync_api")
+    import explore
+
+    body = {"data": {"z": [[1, 2]]}, "component_id": 1, "fn_name": "paint", "session_hash": "a"}
+    assert explore.codes_of(json.dumps(body, separators=(",", ":"))) == [[1, 2]]
+    assert explore.codes_of(json.dumps({**body, "fn_name": "sweep"}, separators=(",", ":"))) == []
+    assert explore.codes_of(None) == []

@@ -101,6 +101,7 @@ def distance_figure(matrix: np.ndarray, labels: Sequence[str], metric_name: str)
         texttemplate="%{text}" if count <= MAX_NUMBERED else None,
         xgap=1,
         ygap=1,
+        showscale=count > MAX_NUMBERED,  # numbers say more, and it would stand far from a square
         hovertemplate="%{y} · %{x}: %{z:.4f}<extra></extra>",
         colorbar={"title": {"text": html.escape(metric_name, quote=False), "side": "right"}, "thickness": 10},
     )

@@ -1,11 +1,12 @@
-"""What programs may ask over HTTP, beside `paint`: the same answers that the page gets, with typed arguments.
+"""What programs may ask over HTTP: the same answers that the page gets, with typed arguments.
 
-Each pictures' list holds data URLs (WebP). Codes are lists of `latent_dim` numbers; a sketch is Sketch JSON.
+Pictures are data URLs, codes are lists of `latent_dim` numbers, a sketch is Sketch JSON.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Gradio shows callers the types of results only where they are no text.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.ui.answers import Answers
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.tabs.draw import MAX_VARIATIONS, png_url
 from bicyclegan.ui.wanted import Wanted
 
 
@@ -21,7 +23,24 @@ class Api:
     """Public endpoints. Their names, arguments and docstrings are what a stranger reads."""
 
     def __init__(self, studio: Studio):
+        self.studio = studio
         self.answers = Answers(studio)
+
+    def paint(
+        self, sketch: str, checkpoint: str = DEFAULT_CHECKPOINT, count: int = 8, seed: int = 0, truncation: float = 1.0
+    ) -> list[str]:
+        """Paint a sketch in random styles: PNG data URLs with the recipe inside, one for each of 1 to 16 variations.
+
+        seed: 0 to 4294967295, the same photos every time. truncation: 0 (all alike) to 3, the page's variety.
+        """
+        with _errors_for_callers():
+            wanted = Wanted({"sketch": sketch, "count": count, "seed": seed})
+            document = wanted.sketch()
+            if document.is_empty:
+                return []
+            number = wanted.integer("count", 1, MAX_VARIATIONS)
+            painting = self.studio.paint(checkpoint, document, number, wanted.seed(), truncation)
+            return [png_url(painting, index) for index in range(number)]
 
     def paint_styles(self, sketch: str, codes: list[list[float]], checkpoint: str = DEFAULT_CHECKPOINT) -> list[str]:
         """Paint a sketch once in each of 1 to 64 latent codes: pictures as WebP data URLs, in the same order."""
@@ -104,6 +123,7 @@ class Api:
 
 
 ENDPOINTS = (
+    "paint",
     "paint_styles",
     "sweep",
     "grid",
@@ -123,7 +143,14 @@ def add_api(studio: Studio) -> None:
 
 
 def _ask(answer: Callable[[Wanted], dict[str, Any]], **wanted: Any) -> dict[str, Any]:
-    try:
+    with _errors_for_callers():
         return answer(Wanted(wanted))
+
+
+@contextmanager
+def _errors_for_callers() -> Iterator[None]:
+    """Our message reaches whoever called."""
+    try:
+        yield
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from None

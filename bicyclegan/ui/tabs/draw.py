@@ -13,7 +13,6 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.images import decode_data_url, encode_data_url, load_image
 from bicyclegan.latent import check_integer
@@ -77,7 +76,6 @@ def build_draw(studio: Studio, picker: gr.Dropdown) -> DrawTab:
             right = _photos(handlers) | _knobs()
     tab = DrawTab(**left, **right, photo=gr.State(None, time_to_live=3600))
     _wire(tab, handlers, picker)
-    gr.api(handlers.api_paint, api_name="paint")
     return tab
 
 
@@ -185,17 +183,6 @@ class DrawHandlers:
         status = text(lang, "draw.status" if count > 1 else "draw.status_one", count=count)
         return _full_wall(painting, wanted, status, milliseconds)
 
-    def api_paint(
-        self, sketch: str, checkpoint: str = DEFAULT_CHECKPOINT, count: int = 8, seed: int = 0, truncation: float = 1.0
-    ) -> list[str]:
-        """Paint a sketch: PNG data URLs with the recipe inside, one for each variation."""
-        wanted = {"sketch": sketch, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
-        try:
-            painting = self._paint(wanted)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        return [_png_url(painting, index) for index in range(len(painting.images))] if painting else []
-
     def make_png(self, wanted: dict, request: gr.Request) -> dict[str, str]:
         """Paint the wall again and return one tile as PNG with its recipe: {"url", "name"} or {"error"}."""
         lang = language(request)
@@ -204,7 +191,7 @@ class DrawHandlers:
             painting = self._paint(asked)
             index = check_integer("index", index, 0, len(painting.images) - 1)
             name = f"{painting.checkpoint}-{painting.hash[:8]}-seed{painting.seed}-{index + 1}.png"
-            return {"url": _png_url(painting, index), "name": name}
+            return {"url": png_url(painting, index), "name": name}
         except UserError as error:
             return {"error": error_text(lang, error)}
         except Exception:
@@ -291,7 +278,8 @@ def _bare_wall(error: str | None = None) -> dict[str, Any]:
     return {"tiles": [], "seen": "", "status": "", "error": error, "request": None, "server_ms": 0, "stamp": stamp}
 
 
-def _png_url(painting: Painting, index: int) -> str:
+def png_url(painting: Painting, index: int) -> str:
+    """A picture with its recipe inside, as a data URL."""
     png = painting.recipe(index).to_png(painting.images[index])
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
