@@ -134,7 +134,7 @@ def trace(page: PageClient, number: int) -> None:
 def measure(page: PageClient, number: int) -> None:
     """Numbers of a row in Compare."""
     row = {**subject(number), "z": style(number, 3), "row": 1}
-    summary = page.fire("matrix", "measure", [], row)[2]
+    summary = page.fire("matrix", "measure", [], row)[1]
     assert "<h4>" in summary, summary
 
 
@@ -207,7 +207,7 @@ CYCLE: tuple[Callable[[PageClient, int], None], ...] = (
     question("import_pins", lambda k: {"text": pins_file(k)}),
     question("pack_link", link),
     question("examples", lambda k: {"checkpoint": (NAME, OTHER)[k % 2]}),
-    question("random_style", lambda k: {"checkpoint": NAME, "seed": k}),
+    question("spread", lambda k: {**subject(k), "z": style(k, 3)}),
     question("random_styles", lambda k: {"checkpoint": NAME, "count": 6, "seed": k}),
 )
 """What is done in turns, all panels in 29 interactions."""

@@ -183,7 +183,7 @@ def main() -> None:
         page.goto(app.local_url)
         page.wait_for_function("() => window.studioReady && studio.get('model')")
         plan = table(sketches, codes, studio.pipeline(studio.names[0]).hash)
-        page.evaluate("plan => studio.set('matrix', plan)", plan)
+        page.evaluate("plan => studio.keepTable(plan)", plan)
         page.evaluate(START_JS, sketches[-1].mirrored().to_json())
         page.wait_for_function("() => window.shown.length")
         drag = drag_slider(page, options.seconds)

@@ -51,14 +51,18 @@ def encode_animation(images: Sequence[Image.Image], format: Format, fps: float =
 
     Frames equal to the one before may be stored as its longer duration. Raises `UserError`.
     """
-    _check(images, format, fps)
+    check_animation(format, fps, len(images), _one_size(images))
     if format == "mp4":
         return _mp4(images, fps)
     frames = [image.convert("RGB") for image in images]
     return _gif(frames, fps, loop) if format == "gif" else _webp(frames, fps, loop)
 
 
-def _check(images: Sequence[Image.Image], format: str, fps: float) -> None:
+def check_animation(format: str, fps: float, count: int, size: tuple[int, int]) -> None:
+    """Raise `UserError` for what `encode_animation` would refuse, before anything is painted.
+
+    count: frames. size: their width and height in px.
+    """
     if format not in FORMATS:
         raise UserError(
             "animation_format",
@@ -74,25 +78,17 @@ def _check(images: Sequence[Image.Image], format: str, fps: float) -> None:
             value=fps,
             limit=MAX_FPS,
         )
-    if not 2 <= len(images) <= MAX_FRAMES:
+    if not 2 <= count <= MAX_FRAMES:
         raise UserError(
             "animation_frames",
             "An animation of {count} frames cannot be made; use 2 to {limit}.",
-            count=len(images),
+            count=count,
             limit=MAX_FRAMES,
         )
-    _check_sizes(images)
+    _check_pixels(count * math.prod(size) / 1e6)
 
 
-def _check_sizes(images: Sequence[Image.Image]) -> None:
-    sizes = sorted({image.size for image in images})
-    if len(sizes) > 1:
-        raise UserError(
-            "animation_sizes",
-            "The frames of an animation must have one size; here are {sizes} px.",
-            sizes=", ".join(f"{width} x {height}" for width, height in sizes[:3]),
-        )
-    megapixels = len(images) * math.prod(sizes[0]) / 1e6
+def _check_pixels(megapixels: float) -> None:
     if megapixels > MAX_MEGAPIXELS:
         raise UserError(
             "animation_large",
@@ -101,6 +97,18 @@ def _check_sizes(images: Sequence[Image.Image]) -> None:
             megapixels=megapixels,
             limit=MAX_MEGAPIXELS,
         )
+
+
+def _one_size(images: Sequence[Image.Image]) -> tuple[int, int]:
+    """The size of all frames; (0, 0) of none. Raises `UserError` for several."""
+    sizes = sorted({image.size for image in images}) or [(0, 0)]
+    if len(sizes) > 1:
+        raise UserError(
+            "animation_sizes",
+            "The frames of an animation must have one size; here are {sizes} px.",
+            sizes=", ".join(f"{width} x {height}" for width, height in sizes[:3]),
+        )
+    return sizes[0]
 
 
 def _durations(count: int, fps: float, units: int, shortest: int = 1) -> list[int]:

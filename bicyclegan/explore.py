@@ -334,9 +334,9 @@ def _by_effect(pipe: Pipeline, latents: Latents | None, directions: bool) -> lis
 
 def _fitting(sliders: Sequence[int], steps: int, chosen: bool) -> Sequence[int]:
     """As many strips as a sheet holds. Raises `UserError` if more were chosen."""
-    from bicyclegan.sheet import MAX_STYLES
+    from bicyclegan.sheet import MAX_CODES
 
-    most = MAX_STYLES // steps
+    most = MAX_CODES // steps
     if chosen and len(sliders) > most:
         raise UserError(
             "sweep_large",
@@ -344,7 +344,7 @@ def _fitting(sliders: Sequence[int], steps: int, chosen: bool) -> Sequence[int]:
             "--sliders or --steps.",
             sliders=len(sliders),
             steps=steps,
-            limit=MAX_STYLES,
+            limit=MAX_CODES,
             most=most,
         )
     return sliders[:most]

@@ -51,10 +51,13 @@ class Session:
     """(D,) float32, read-only: the style that is looked at."""
     pins: tuple[Pin, ...] = ()
     """Up to 48."""
+    checkpoint_hash: str = ""
+    """`content_hash` of the checkpoint, to tell another version of it; empty where an older link does not say."""
 
     def __post_init__(self) -> None:
         checked = {
             "checkpoint": text_field("checkpoint", self.checkpoint),
+            "checkpoint_hash": text_field("checkpoint_hash", self.checkpoint_hash),
             "seed": check_integer("seed", self.seed, 0, MAX_SEED),
             "count": check_integer("count", self.count, 1, MAX_COUNT),
             "truncation": check_number("truncation", self.truncation, 0, MAX_TRUNCATION),
@@ -74,6 +77,7 @@ def pack(session: Session) -> str:
     """A session as text of letters, digits, `-`, `_` and `.`, at most 60,000. Raises `UserError` when it is longer."""
     document = {
         "checkpoint": session.checkpoint,
+        "checkpoint_hash": session.checkpoint_hash,
         "sketch": None if session.sketch is None else json.loads(session.sketch.to_json()),
         "seed": session.seed,
         "count": session.count,
@@ -118,6 +122,7 @@ def _session(document: dict[str, Any]) -> Session:
         tab=document["tab"],
         z=None if z is None else _code(z),
         pins=tuple(check_pin({**pin, "z": _code(pin["z"])}) for pin in pins),
+        checkpoint_hash=document.get("checkpoint_hash", ""),
     )
 
 

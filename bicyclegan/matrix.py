@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bicyclegan.sheet import SheetRecipe
     from bicyclegan.sketch import Sketch
 
-MAX_ROWS = 8
 MAX_STYLES = 8
 
 
@@ -84,8 +83,10 @@ class Matrix:
     def _write(self, recipe: SheetRecipe, pipes: dict[str, Pipeline]) -> list[str]:
         """All is painted before the first file is written."""
         from bicyclegan.files import write_atomic
-        from bicyclegan.sheet import zip_of
+        from bicyclegan.sheet import check_zip, zip_of
 
+        if self.zip:
+            check_zip(recipe)
         pictures, rasters = recipe.paint(pipes), recipe.rasters(pipes)
         contents = {self.out / "matrix.png": recipe.to_png(recipe.layout(pictures, rasters))}
         if self.zip:
@@ -127,6 +128,8 @@ def _read_pins(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def _check_rows(sketches: int, checkpoints: int) -> None:
+    from bicyclegan.sheet import MAX_ROWS
+
     if not 1 <= sketches * checkpoints <= MAX_ROWS:
         raise UserError(
             "matrix_rows",

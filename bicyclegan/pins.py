@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bicyclegan.errors import UserError
+from bicyclegan.errors import UserError, shortened
 from bicyclegan.latent import check_codes
 from bicyclegan.recipe import one_line
 
@@ -152,7 +152,7 @@ def _shown(text: str) -> str:
 
 def _check_version(version: object) -> None:
     if type(version) is not int or version < 1:
-        raise _broken(f"version is {version!r:.40}, not {PINS_VERSION}")
+        raise _broken(f"version is {shortened(version)!r:.40}, not {PINS_VERSION}")
     if version > PINS_VERSION:
         raise UserError(
             "pins_newer",

@@ -160,12 +160,28 @@ class Pipeline:
     @torch.inference_mode()
     def prepare(self, sketch: SketchSource) -> PreparedSketch:
         """Do once what all photos of a sketch share. Raises `UserError` for a picture that cannot be used."""
-        document, raster = self._rasterise(sketch)
+        document, raster = self.rasterise(sketch)
         x = images.to_float(raster).to(self.device)
         if x.shape[1] == 1:  # official models of grey edges may take them in three equal channels
             x = x.expand(-1, self.config.model.input_channels, -1, -1)
         features = self._fast.prepare(x) if self._fast else (x,)
         return PreparedSketch(self, document, raster, features)
+
+    def rasterise(self, sketch: SketchSource) -> tuple[Sketch, np.ndarray]:
+        """What `prepare` starts from, without the network: the document, and it as the model sees it.
+
+        Returns the sketch itself, or what a picture becomes, and its `raster`, see `PreparedSketch`. Raises `UserError`
+        for a picture that cannot be used.
+        """
+        size, style = self.config.model.image_size, self.config.edge_style
+        if not isinstance(sketch, Sketch):
+            picture = images.load_image(sketch)
+            square = prepare_drawing(picture, size, style) if style else np.asarray(images.fit_square(picture, size))
+            sketch = Sketch.from_raster(square)
+        # Pictures too, so that a recipe, which holds the document, goes the same way.
+        raster = sketch.rasterise(size, style or EdgeStyle(), self.config.palette, self.config.paper)
+        raster.setflags(write=False)
+        return sketch, raster
 
     @torch.inference_mode()
     def encode(self, photo: images.ImageSource) -> np.ndarray:
@@ -218,17 +234,6 @@ class Pipeline:
     def card(self) -> str:
         """The model card, Markdown."""
         return load_card(self.folder)
-
-    def _rasterise(self, sketch: SketchSource) -> tuple[Sketch, np.ndarray]:
-        size, style = self.config.model.image_size, self.config.edge_style
-        if not isinstance(sketch, Sketch):
-            picture = images.load_image(sketch)
-            square = prepare_drawing(picture, size, style) if style else np.asarray(images.fit_square(picture, size))
-            sketch = Sketch.from_raster(square)
-        # Pictures too, so that a recipe, which holds the document, goes the same way.
-        raster = sketch.rasterise(size, style or EdgeStyle(), self.config.palette, self.config.paper)
-        raster.setflags(write=False)
-        return sketch, raster
 
     @torch.inference_mode()
     def _paint(self, features: tuple[Tensor, ...], z: np.ndarray) -> list[Image.Image]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bicyclegan.errors import UserError
+from bicyclegan.errors import UserError, shortened
 from bicyclegan.latent import MAX_SEED, check_codes, check_integer
 from bicyclegan.sketch import Sketch
 
@@ -73,7 +73,7 @@ class Recipe:
         if not isinstance(data, dict):
             raise broken("it is not a JSON object")
         if data.get("version") != RECIPE_VERSION:
-            raise broken(f"its version is {data.get('version')!r}, this program reads {RECIPE_VERSION}")
+            raise broken(f"its version is {shortened(data.get('version'))!r}, this program reads {RECIPE_VERSION}")
         try:
             codes = data["z"]
             dim = len(codes[0])
@@ -176,7 +176,7 @@ def _read(path: Path) -> bytes:
 def one_line(text: Any) -> str:
     """A name that goes into messages: text, short and in one line."""
     if not isinstance(text, str):
-        raise TypeError(f"{text!r:.40}, which should be text")
+        raise TypeError(f"{shortened(text)!r:.40}, which should be text")
     whole = text.encode("utf-8", "ignore").decode("utf-8")  # JSON can hold half a character, which cannot be written
     return " ".join(whole.split())[:64]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bicyclegan.errors import UserError
+from bicyclegan.errors import UserError, shortened
 from bicyclegan.latent import check_codes, check_integer
 from bicyclegan.recipe import MAX_PIXELS, Recipe, broken, check_hash, one_line, png_with
 from bicyclegan.sketch import Sketch
@@ -25,11 +25,11 @@ KIND = "sheet"
 """Field `kind` of the JSON, which the recipe of one picture lacks."""
 SHEET_VERSION = 1
 MAX_ROWS = 8
-MAX_STYLES = 64
+MAX_CODES = 64
 MAX_COLUMNS = 16
 GAP = 4
 """Pixels between tiles."""
-MAX_ZIP_RECIPES = 256 << 20
+MAX_ZIP_RECIPES = 16 << 20
 """Bytes of sketches in all pictures of a ZIP: each carries its own."""
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest that a ZIP knows: equal pictures make equal bytes."""
@@ -65,7 +65,7 @@ class SheetRecipe:
 
     def __post_init__(self) -> None:
         check_integer("rows", len(self.rows), 1, MAX_ROWS)
-        check_integer("styles", len(self.z), 1, MAX_STYLES)
+        check_integer("styles", len(self.z), 1, MAX_CODES)
         object.__setattr__(self, "z", check_codes(self.z, np.shape(self.z)[-1]))
         object.__setattr__(self, "columns", check_integer("columns", self.columns, 1, MAX_COLUMNS))
 
@@ -98,12 +98,12 @@ class SheetRecipe:
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise broken("it is not a JSON object of kind sheet")
         if data.get("version") != SHEET_VERSION:
-            raise broken(f"its version is {data.get('version')!r}, this program reads {SHEET_VERSION}")
+            raise broken(f"its version is {shortened(data.get('version'))!r}, this program reads {SHEET_VERSION}")
         try:
             rows, codes, with_sketches = data["rows"], data["z"], data["with_sketches"]
             check_integer("rows", len(rows), 1, MAX_ROWS)  # before any sketch is read
             if not isinstance(with_sketches, bool):
-                raise TypeError(f"with_sketches is {with_sketches!r:.40}, which should be true or false")
+                raise TypeError(f"with_sketches is {shortened(with_sketches)!r:.40}, which should be true or false")
             return cls(tuple(map(_row, rows)), check_codes(codes, len(codes[0])), data["columns"], with_sketches)
         except (KeyError, IndexError, TypeError) as error:
             raise broken(f"{type(error).__name__} at {error}") from None
@@ -193,11 +193,12 @@ def zip_of(recipe: SheetRecipe, pictures: Sequence[Sequence[Image.Image]], raste
 
     Arguments as for `SheetRecipe.layout`. Equal arguments make equal bytes. Raises `UserError` when it is too large.
     """
-    _check_zip(recipe)
+    check_zip(recipe)
     files = {"sheet.png": recipe.to_png(recipe.layout(pictures, rasters))}
     for i, row in enumerate(pictures):
+        origin = recipe.recipe(i, 0).to_json()  # once a row: a sketch may have megabytes
         for k, picture in enumerate(row):
-            files[f"row{i + 1}-style{k + 1}.png"] = recipe.recipe(i, k).to_png(picture)
+            files[f"row{i + 1}-style{k + 1}.png"] = png_with({**origin, "index": k}, picture)
     files["recipe.json"] = (json.dumps(recipe.to_json(), ensure_ascii=False, indent=1) + "\n").encode("utf-8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:  # stored as they are: a PNG cannot be made smaller
@@ -208,14 +209,20 @@ def zip_of(recipe: SheetRecipe, pictures: Sequence[Sequence[Image.Image]], raste
     return buffer.getvalue()
 
 
-def _check_zip(recipe: SheetRecipe) -> None:
-    size = len(recipe.z) * sum(len(row.sketch.to_json()) for row in recipe.rows)
+def check_zip(recipe: SheetRecipe) -> None:
+    """Raise `UserError` when `zip_of` would refuse, before anything is painted."""
+    check_zip_size(sum(len(row.sketch.to_json()) for row in recipe.rows), len(recipe.z))
+
+
+def check_zip_size(sketches: int, styles: int) -> None:
+    """Raise `UserError` when a ZIP would be too large. sketches: bytes of JSON of those of all rows together."""
+    size = styles * sketches
     if size > MAX_ZIP_RECIPES:
         raise UserError(
             "sheet_zip_large",
             "Each picture in the ZIP carries its sketch, {megabytes} MB in all; at most {limit} MB are allowed: use "
             "simpler sketches, or fewer of them.",
-            megabytes=size >> 20,
+            megabytes=-(-size >> 20),
             limit=MAX_ZIP_RECIPES >> 20,
         )
 

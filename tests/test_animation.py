@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bicyclegan.animation import FORMATS, GIF_COLOURS, MIME, encode_animation, shared_palette
+from bicyclegan.animation import FORMATS, GIF_COLOURS, MIME, check_animation, encode_animation, shared_palette
 from bicyclegan.errors import UserError
 
 WHITE = (255, 255, 255)
@@ -199,6 +199,22 @@ def test_the_palette_holds_the_background_exactly_and_is_deterministic() -> None
 def test_what_cannot_be_an_animation(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         encode_animation(**{"images": moving(2), "format": "gif", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("exe", 12, 9, (64, 64)), "'exe'; use one of gif, webp, mp4"),
+        (("gif", 0, 9, (64, 64)), "0 frames a second"),
+        (("gif", 12, 1, (64, 64)), "1 frames cannot"),
+        (("gif", 12, 241, (64, 64)), "2 to 240"),
+        (("gif", 12, 240, (1280, 1024)), "315 megapixels; at most 256"),
+    ],
+)
+def test_what_cannot_be_an_animation_is_known_before_it_is_painted(arguments: tuple, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_animation(*arguments)
+    check_animation("mp4", 60, 240, (1024, 1024))
 
 
 def test_every_format_has_its_type() -> None:

@@ -161,7 +161,7 @@ def test_endurance_asks_every_question_of_the_page() -> None:
             self.asked.add(f"{element}.{event}")
             return {
                 "canvas": [{"tiles": ["a"] * 8, "error": None}],
-                "matrix": [None, None, "<h4>"],
+                "matrix": [None, "<h4>"],
                 "ab": [["a", "b"], None],
             }[element]
 

@@ -69,6 +69,7 @@ def refused(text: object) -> str:
         {"seed": 2**32 - 1, "count": 16, "truncation": 3.0, "tab": "compare"},
         {"seed": 0, "count": 1, "truncation": 0.0, "tab": "draw"},
         {"checkpoint": "模型"},
+        {"checkpoint_hash": HASH},
         {"pins": pins(MAX_PINS)},
         {"pins": pins(2, dim=3) + pins(2, dim=20)},
     ],
@@ -79,6 +80,13 @@ def test_round_trip(session: Session, changes: dict[str, object]) -> None:
     assert re.fullmatch(r"[\w.-]+", text, re.ASCII), "nothing that an address would escape"
     assert same(unpack(text), before)
     assert same(unpack(f" {text}\n"), before), "as it is copied out of a message"
+
+
+def test_a_link_that_does_not_say_which_version_of_the_checkpoint(session: Session) -> None:
+    document = document_of(replace(session, checkpoint_hash=HASH))
+    del document["checkpoint_hash"]
+    assert same(unpack(packed(document)), session)
+    assert "text" in refused(packed({**document, "checkpoint_hash": 7}))
 
 
 def test_a_traced_photo_and_all_pins_fit(session: Session) -> None:

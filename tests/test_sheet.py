@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.recipe import KEY, Recipe, read_recipe
-from bicyclegan.sheet import GAP, SheetRecipe, SheetRow, rebuild, zip_of
+from bicyclegan.sheet import GAP, SheetRecipe, SheetRow, check_zip, rebuild, zip_of
 from bicyclegan.sketch import Sketch, Stroke
 
 BOX = Sketch((Stroke(((40.0, 40.0), (200.0, 200.0)), tool="rect"),))
@@ -265,8 +266,24 @@ def test_a_zip_holds_every_picture_with_its_own_recipe(pipe: Pipeline, shoe: Ske
         assert (pixels(Image.open(packed.open("sheet.png"))) == pixels(recipe.render({pipe.hash: pipe}))).all()
 
 
-def test_a_zip_that_would_be_huge(pipe: Pipeline, shoe: Sketch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bicyclegan.sheet.MAX_ZIP_RECIPES", 1000)
-    recipe = matrix(pipe, shoe, with_sketches=False)
-    pictures = recipe.paint({pipe.hash: pipe})
-    assert "Each picture in the ZIP carries its sketch" in refused(lambda: zip_of(recipe, pictures))
+def large_sketch(points: int) -> Sketch:
+    zigzag = tuple((float(k % 256) + 0.25, float(k * 7 % 256) + 0.75) for k in range(points))
+    return Sketch((Stroke(zigzag),))
+
+
+def test_a_zip_that_would_be_huge_is_refused_before_anything_is_painted(pipe: Pipeline) -> None:
+    rows = (row(pipe, large_sketch(20_000)),) * 8  # 300 KB each: legal, and 20 MB in 64 pictures
+    recipe = SheetRecipe(rows, sample_codes(0, 8, 8), columns=8)
+    message = refused(lambda: check_zip(recipe))
+    assert message == refused(lambda: zip_of(recipe, [], []))
+    assert re.search(r"carries its sketch, [12]\d MB in all; at most 16 MB", message)
+    check_zip(replace(recipe, rows=rows[:4]))
+
+
+def test_a_zip_writes_the_sketch_of_a_row_once(pipe: Pipeline, shoe: Sketch, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = matrix(pipe, shoe, styles=8)
+    pictures, rasters = recipe.paint({pipe.hash: pipe}), recipe.rasters({pipe.hash: pipe})
+    written, original = [], Sketch.to_json
+    monkeypatch.setattr(Sketch, "to_json", lambda sketch: written.append(sketch) or original(sketch))
+    zip_of(recipe, pictures, rasters)
+    assert len(written) <= 2 * 4  # for the limit, the sheet, its pictures, recipe.json

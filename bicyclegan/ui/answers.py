@@ -7,6 +7,7 @@ Scripts call `studio.ask(name, wanted)`; each name is a method of `Answers`, whi
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -15,31 +16,28 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from bicyclegan.animation import FORMATS, MIME, encode_animation
+from bicyclegan.animation import MIME, check_animation, encode_animation
 from bicyclegan.colour_words import parse_colour
 from bicyclegan.errors import UserError
-from bicyclegan.images import decode_data_url, encode_data_url, load_image
+from bicyclegan.images import encode_data_url, load_image
 from bicyclegan.latent import MAX_SIDE, MAX_STEPS, even_steps, grid, mix, morph, mutate, sweep
 from bicyclegan.latent import sample_codes as random_codes
-from bicyclegan.latents_file import load_latents
-from bicyclegan.link import Session, pack
+from bicyclegan.link import MAX_COUNT, Session, pack
 from bicyclegan.matrix import MAX_STYLES
 from bicyclegan.pins import MAX_PINS, check_pin, pins_from_json, pins_to_json
 from bicyclegan.projection import Pca
-from bicyclegan.sheet import MAX_ROWS, SheetRecipe, zip_of
+from bicyclegan.sheet import MAX_ROWS, SheetRecipe, check_zip, check_zip_size, zip_of
 from bicyclegan.sketch import Sketch
-from bicyclegan.style_search import find_colour
-from bicyclegan.ui.i18n import error_text, language, text
+from bicyclegan.ui.i18n import error_text, language, plain_message, text
+from bicyclegan.ui.row import measure_row
 from bicyclegan.ui.strip import thumbnail
 from bicyclegan.ui.studio import Studio
-from bicyclegan.ui.wanted import MAX_PICTURES, Wanted
+from bicyclegan.ui.wanted import MAX_PHOTOS, MAX_PICTURES, Wanted
 
 CHILDREN = 8
 COLOURS = 8
 MAX_STOPS = 16
 """Pins that one film leads through."""
-MAX_PHOTOS = 8
-MAX_PHOTO_BYTES = 25 << 20
 TILE_QUALITY = 90
 
 log = logging.getLogger(__name__)
@@ -69,17 +67,12 @@ class Answers:
 
     def read_drawing(self, wanted: Wanted) -> dict[str, Any]:
         """A picture as a drawing: lines stay as they are, photos become their edges."""
-        called = wanted.text("name", "picture")[:80]
-        picture = load_image(decode_data_url(wanted.text("data_url"), MAX_PHOTO_BYTES), name=called)
-        return {"sketch": self.studio.read_drawing(wanted.text("checkpoint"), picture).to_json()}
-
-    def random_style(self, wanted: Wanted) -> dict[str, Any]:
-        """A code of the prior."""
         name = wanted.text("checkpoint")
-        return {"z": random_codes(wanted.seed(), 1, self._dim(name))[0].tolist()}
+        called, data = wanted.picture_file()
+        return {"sketch": self.studio.read_drawing(name, load_image(data, name=called)).to_json()}
 
     def random_styles(self, wanted: Wanted) -> dict[str, Any]:
-        """Several codes of the prior, spread."""
+        """Codes of the prior, spread."""
         name = wanted.text("checkpoint")
         count = wanted.integer("count", 1, MAX_PICTURES)
         return {"z": random_codes(wanted.seed(), count, self._dim(name)).tolist()}
@@ -104,22 +97,37 @@ class Answers:
         return self._painted(name, sketch, codes)
 
     def read_photos(self, wanted: Wanted) -> dict[str, Any]:
-        """The styles of photos, each shown with what its code kept of it; and their mean."""
-        name, _ = self._subject(wanted)
-        photos = [self._read_photo(name, Wanted(item)) for item in wanted.items("photos", MAX_PHOTOS)]
-        return {"photos": photos, "z": mix(np.array([photo["z"] for photo in photos])).tolist()}
+        """The styles of photos, each shown with what its code kept of it; and their mean.
+
+        Those that cannot be read are named in `skipped`, unless none can.
+        """
+        name, photos, skipped = wanted.text("checkpoint"), [], []
+        for item in wanted.items("photos", MAX_PHOTOS):
+            try:
+                photos.append(self._read_photo(name, Wanted(item)))
+            except UserError as error:
+                skipped.append(error)
+        if not photos:
+            raise skipped[0]
+        return {"photos": photos, "z": mix(np.array([photo["z"] for photo in photos])).tolist(), "skipped": skipped}
 
     def find_colour(self, wanted: Wanted) -> dict[str, Any]:
         """Codes that paint this drawing in a colour, nearest first."""
         name, sketch = self._drawn(wanted)
         rgb = parse_colour(wanted.text("colour"))
-        match = find_colour(lambda z: self.studio.paint_codes(name, sketch, z).images, self._dim(name), rgb, COLOURS)
+        match = self.studio.find_colour(name, sketch, rgb, COLOURS)
         return {
             "colour": _hex(rgb),
             "distances": match.distance.tolist(),
             "colours": [_hex(colour) for colour in match.colours.tolist()],
             **self._painted(name, sketch, match.z),
         }
+
+    def spread(self, wanted: Wanted) -> dict[str, Any]:
+        """How far the pictures of a row are from each other on average."""
+        name, sketch = self._drawn(wanted)
+        row = measure_row(self.studio, name, sketch, wanted.codes("z", self._dim(name), limit=MAX_STYLES, least=2))
+        return {"mean": row.mean, "metric": row.metric}
 
     # Films
 
@@ -131,9 +139,11 @@ class Answers:
         """The film as a file."""
         name, sketch = self._drawn(wanted)
         codes, format, fps = self._path(wanted, name), wanted.text("format"), wanted.data.get("fps")
-        pictures = [picture for part in _parts(codes) for picture in self.studio.paint_codes(name, sketch, part).images]
-        data = encode_animation(pictures, format, fps, loop=wanted.flag("loop"))
-        assert format in FORMATS, format
+        size = self.studio.pipeline(name).config.model.image_size
+        check_animation(format, fps, len(codes), (size, size))
+        pictures = self.studio.paint_codes(name, sketch, codes).images
+        with self.studio.beside.turn(again=True):
+            data = encode_animation(pictures, format, fps, loop=wanted.flag("loop"))
         return _file(data, MIME[format], f"{name}-blend.{format}")
 
     # Files to keep
@@ -156,11 +166,15 @@ class Answers:
         """Sketches times styles as one PNG, or as a ZIP of all pictures, with the recipe."""
         rows = [Wanted(row) for row in wanted.items("rows", MAX_ROWS)]
         names = [row.text("checkpoint") for row in rows]
-        sketches = [self._drawn(row)[1] for row in rows]
-        codes = wanted.codes("z", self._dim(names[0]), limit=MAX_STYLES)
+        codes, packed = wanted.codes("z", self._dim(names[0]), limit=MAX_STYLES), wanted.flag("zip")
+        if packed:  # before megabytes are parsed
+            check_zip_size(sum(len(row.text("sketch", limit=None)) for row in rows), len(codes))
+        sketches = [row.drawing() for row in rows]
         made = tuple(self.studio.sheet_row(name, sketch) for name, sketch in zip(names, sketches, strict=True))
         recipe = SheetRecipe(made, codes, len(codes), with_sketches=True)
-        return self._sheet_file(names, recipe, packed=wanted.flag("zip"), title="matrix")
+        if packed:
+            check_zip(recipe)
+        return self._sheet_file(names, recipe, packed=packed, title="matrix")
 
     def export_pins(self, wanted: Wanted) -> dict[str, Any]:
         """Pins as a file."""
@@ -169,21 +183,22 @@ class Answers:
 
     def import_pins(self, wanted: Wanted) -> dict[str, Any]:
         """Pins out of a file."""
-        return {"pins": [pin.to_json() for pin in pins_from_json(wanted.text("text"))]}
+        return {"pins": [pin.to_json() for pin in pins_from_json(wanted.text("text", limit=None))]}
 
     def pack_link(self, wanted: Wanted) -> dict[str, Any]:
         """What a link carries."""
         name, sketch = self._subject(wanted)
-        pins = wanted.data.get("pins") or []
+        pins = [] if wanted.data.get("pins") is None else wanted.items("pins", MAX_PINS, least=0)
         session = Session(
             checkpoint=name,
             sketch=None if sketch.is_empty else sketch,
             seed=wanted.seed(),
-            count=wanted.integer("count", 1, 16),
+            count=wanted.integer("count", 1, MAX_COUNT),
             truncation=wanted.number("truncation", 0, 3),
             tab=wanted.text("tab"),
             z=None if wanted.data.get("z") is None else self._code(wanted, name),
             pins=tuple(check_pin(item) for item in pins),
+            checkpoint_hash=self.studio.pipeline(name).hash,
         )
         return {"text": pack(session)}
 
@@ -194,10 +209,7 @@ class Answers:
 
     def _drawn(self, wanted: Wanted) -> tuple[str, Sketch]:
         """`_subject` where there must be something on the paper."""
-        name, sketch = self._subject(wanted)
-        if sketch.is_empty:
-            raise UserError("nothing_drawn", "There is no drawing yet. Draw something or choose an example first.")
-        return name, sketch
+        return wanted.text("checkpoint"), wanted.drawing()
 
     def _dim(self, name: str) -> int:
         return self.studio.pipeline(name).config.model.latent_dim
@@ -209,8 +221,7 @@ class Answers:
         """Principal directions if they are asked for."""
         if not wanted.flag("directions"):
             return None
-        pipe = self.studio.pipeline(name)
-        latents = load_latents(pipe.folder, pipe.hash)
+        latents = self.studio.latents(name)
         if latents is None or latents.pca is None:
             raise UserError("no_directions", "{name} was not measured: it has no directions. Use the dims.", name=name)
         return latents.pca
@@ -238,19 +249,22 @@ class Answers:
         """Codes and their pictures as small files; empty paper has none. seen: the sketch as the model saw it, too."""
         if sketch.is_empty:
             return {"z": codes.tolist(), "tiles": []}
-        painting = self.studio.paint_codes(name, sketch, codes)
-        answer = {"z": codes.tolist(), "tiles": [_tile(image) for image in painting.images], "hash": painting.hash}
-        return {**answer, "seen": encode_data_url(Image.fromarray(painting.raster), "png")} if seen else answer
+        tiles = [_tile(image) for image in self.studio.look(name, sketch, codes)]
+        answer = {"z": codes.tolist(), "tiles": tiles, "hash": self.studio.pipeline(name).hash}
+        if not seen:
+            return answer
+        return {**answer, "seen": encode_data_url(Image.fromarray(self.studio.seen(name, sketch)), "png")}
 
     def _read_photo(self, name: str, item: Wanted) -> dict[str, Any]:
         """A photo's code, and beside the photo its edges and what is painted from both."""
-        pipe, called = self.studio.pipeline(name), item.text("name", "photo")[:80]
-        photo = load_image(decode_data_url(item.text("data_url"), MAX_PHOTO_BYTES), name=called)
-        code, edges = self.studio.read_style(name, photo)
+        pipe = self.studio.pipeline(name)
+        called, data = item.picture_file()
+        photo = load_image(data, name=called)
+        code, edges = self.studio.read_style(name, photo, hashlib.sha256(data).hexdigest())
         found = {"name": called, "z": code.tolist(), "photo": _tile(_small(photo, pipe.config.model.image_size))}
         if edges is None:
             return {**found, "edges": None, "reconstruction": None}
-        kept = self.studio.paint_codes(name, Sketch.from_raster(edges), code[None]).images[0]
+        kept = self.studio.look(name, Sketch.from_raster(edges), code[None])[0]
         return {**found, "edges": encode_data_url(Image.fromarray(edges), "png"), "reconstruction": _tile(kept)}
 
     def _sheet_file(self, names: list[str], recipe: SheetRecipe, *, packed: bool, title: str) -> dict[str, Any]:
@@ -265,13 +279,13 @@ QUESTIONS = (
     "paint",
     "examples",
     "read_drawing",
-    "random_style",
     "random_styles",
     "sweep",
     "grid",
     "breed",
     "read_photos",
     "find_colour",
+    "spread",
     "blend_path",
     "blend_file",
     "picture",
@@ -293,20 +307,19 @@ def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
     def serve(wanted: Any, request: gr.Request) -> dict[str, Any]:
         lang = language(request)
         try:
-            return method(Wanted(wanted))
+            answer = method(Wanted(wanted))
+            skipped = [error_text(lang, error) for error in answer.get("skipped", [])]
+            return {**answer, "skipped": skipped} if skipped else answer
         except UserError as error:
             return {"error": error_text(lang, error)}
+        except gr.Error as error:  # a shared GPU has a quota
+            return {"error": plain_message(error)}
         except Exception:
             log.exception("%s failed", name)
             return {"error": text(lang, "draw.failed")}
 
     serve.__name__ = name
     return serve
-
-
-def _parts(codes: np.ndarray) -> list[np.ndarray]:
-    """Codes of a film in portions, so that other visitors' strokes come in between."""
-    return [codes[start : start + 16] for start in range(0, len(codes), 16)]
 
 
 def _tile(image: Image.Image) -> str:

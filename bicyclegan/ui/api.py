@@ -105,7 +105,7 @@ class Api:
     def style_from_photo(self, photo: str, checkpoint: str = DEFAULT_CHECKPOINT) -> dict:
         """Read the style of a photo, a data URL: {"z": code, "photo", "edges", "reconstruction": data URLs}."""
         photos = [{"data_url": photo, "name": "photo"}]
-        return _ask(self.answers.read_photos, sketch="", photos=photos, checkpoint=checkpoint)["photos"][0]
+        return _ask(self.answers.read_photos, photos=photos, checkpoint=checkpoint)["photos"][0]
 
     def style_from_colour(self, sketch: str, colour: str, checkpoint: str = DEFAULT_CHECKPOINT) -> dict:
         """Eight codes that paint this sketch in a colour: {"z", "tiles", "colours", "distances"}, nearest first.

@@ -8,6 +8,7 @@ its texts as a prop (`for_js("canvas")`), and messages made on the server ask `l
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import gradio as gr
@@ -52,3 +53,8 @@ def error_text(lang: str, error: UserError) -> str:
     template = LOCALES[lang].get(f"error.{error.code}", error.template)
     names = {key: LOCALES[lang].get(f"name.{value}", value) for key, value in error.values.items()}
     return template.format(**names)
+
+
+def plain_message(error: gr.Error) -> str:
+    """What a platform's own message says, as text: those of a Space's shared GPU are HTML."""
+    return " ".join(re.sub(r"<[^>]*>", " ", error.message).split())

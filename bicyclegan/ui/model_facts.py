@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 
-from bicyclegan.errors import UserError
-from bicyclegan.latents_file import Latents, dead_sliders, load_latents
-from bicyclegan.pipeline import Pipeline
-
-log = logging.getLogger(__name__)
+from bicyclegan.latents_file import Latents, dead_sliders
+from bicyclegan.ui.studio import Studio
 
 
-def model_facts(pipe: Pipeline, name: str) -> dict[str, Any]:
+def model_facts(studio: Studio, name: str) -> dict[str, Any]:
     """Plain data for `window.studio.get("model")`; sliders without measurements where `prepare` never ran.
 
     name: what the picker calls it, the name of its folder.
     """
+    pipe, latents = studio.pipeline(name), studio.latents(name)
     dim = pipe.config.model.latent_dim
-    latents = _latents(pipe)
     nothing = [{"effect": None, "colour": None, "ramp": None, "dead": False}] * dim
     return {
         "name": name,
@@ -38,16 +34,6 @@ def model_facts(pipe: Pipeline, name: str) -> dict[str, Any]:
 def metric_label(name: str) -> str:
     """A distance's name as people say it: lpips_alex_v0.1 -> LPIPS."""
     return name.partition("_")[0].upper()
-
-
-def _latents(pipe: Pipeline) -> Latents | None:
-    """What `prepare` measured of these weights. A damaged or an old file costs its labels, not the studio."""
-    try:
-        latents = load_latents(pipe.folder, pipe.hash)
-    except UserError as error:
-        log.warning("no measurements of %s: %s", pipe.config.name, error)
-        return None
-    return None if latents is None or latents.stale else latents
 
 
 def _directions(latents: Latents | None) -> dict[str, Any] | None:

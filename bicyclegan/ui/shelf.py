@@ -7,13 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 from bicyclegan.link import Session
+from bicyclegan.matrix import MAX_STYLES
+from bicyclegan.pins import MAX_PINS
+from bicyclegan.sheet import MAX_ROWS
 from bicyclegan.ui.i18n import for_js
 from bicyclegan.ui.model_facts import model_facts
 from bicyclegan.ui.panel import Panel, read_static
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.wanted import MAX_PHOTO_BYTES, MAX_PHOTOS
 
 HEAD = "<script>" + read_static("session.js") + "</script>"
 """What all panels share, `window.studio`: there before any of them."""
+
+
+LIMITS = {
+    "rows": MAX_ROWS,
+    "columns": MAX_STYLES,
+    "pins": MAX_PINS,
+    "photos": MAX_PHOTOS,
+    "photo_bytes": MAX_PHOTO_BYTES,
+}
+"""How much the server takes, for scripts that refuse more before it is sent."""
 
 
 class Shelf(Panel):
@@ -37,10 +51,11 @@ class Shelf(Panel):
 
 
 def shelf_value(studio: Studio, name: str, session: Session | None = None, error: str = "") -> dict[str, Any]:
-    """The model called `name`, all that can be chosen, and the styles that a link brought."""
+    """The model called `name`, all that can be chosen, how much is taken, and the styles that a link brought."""
     return {
-        "model": model_facts(studio.pipeline(name), name),
+        "model": model_facts(studio, name),
         "models": studio.names,
+        "limits": LIMITS,
         "restored": None if session is None else _restored(session),
         "error": error,
     }

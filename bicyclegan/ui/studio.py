@@ -1,12 +1,15 @@
-"""What all tabs share: the checkpoints, the pipelines that are loaded, and one lane for computing."""
+"""What all tabs share: the checkpoints, the pipelines that are loaded, and the lanes for computing."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import logging
 import os
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
@@ -14,14 +17,18 @@ import numpy as np
 from PIL import Image
 
 from bicyclegan.checkpoints import list_checkpoints, load_examples
-from bicyclegan.config import DEFAULT_CHECKPOINT
+from bicyclegan.config import DEFAULT_CHECKPOINT, LATENTS_FILE, EdgeStyle
 from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
-from bicyclegan.pipeline import Pipeline, PreparedSketch
+from bicyclegan.latents_file import Latents, load_latents
+from bicyclegan.pipeline import Pipeline, PreparedSketch, chunk_size
 from bicyclegan.recipe import Recipe
 from bicyclegan.sheet import SheetRecipe, SheetRow
 from bicyclegan.sketch import Sketch
 from bicyclegan.sketch.kind import describe_sketches
+from bicyclegan.style_search import ColourMatch, find_colour
+from bicyclegan.ui.kept import Kept
+from bicyclegan.ui.lane import Lane
 from bicyclegan.ui.memory import give_back_memory
 from bicyclegan.ui.settings import Settings
 
@@ -29,6 +36,12 @@ MAX_LOADED = 3
 """Pipelines kept in memory; the one unused for longest goes first."""
 MAX_PREPARED = 24
 """Sketches of a pipeline whose part that all codes share is kept: it takes three times as long as one picture."""
+PORTION = 8
+"""Pictures that one visitor paints before others have their turn."""
+LOOK_BYTES = 24 << 20
+"""Of pictures that were looked at last: five hundred of 128 px."""
+PHOTO_BYTES = 4 << 20
+"""Of codes and edges of photos that were read last."""
 TRIM_EVERY = 200
 """Pictures after which free memory is given back; that takes 2 to 5 ms."""
 GPU_SECONDS = 15
@@ -59,34 +72,48 @@ class Painting:
         return Recipe(self.checkpoint, self.hash, self.sketch, self.z, index, self.seed, self.truncation)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loaded:
-    """A pipeline and the sketches it met last."""
+    """A pipeline, the sketches it met last, and what was measured of it."""
 
     pipe: Pipeline
-    prepared: OrderedDict[Sketch, PreparedSketch]
+    prepared: OrderedDict[str, PreparedSketch] = field(default_factory=OrderedDict)
+    """By `digest_of`, without their documents: one may take 30 MB, what the network made of it 0.5."""
+    measured: tuple[int, Latents | None] | None = None
+    """When the file was written, and what is in it."""
 
-    def prepare(self, sketch: Sketch) -> PreparedSketch:
+    def prepare(self, digest: str, sketch: Sketch) -> PreparedSketch:
         """A sketch made ready once, however often it is painted. One thread at a time: the studio's lane."""
-        if sketch not in self.prepared:
-            self.prepared[sketch] = self.pipe.prepare(sketch)
+        if digest not in self.prepared:
+            self.prepared[digest] = replace(self.pipe.prepare(sketch), sketch=Sketch())
             while len(self.prepared) > MAX_PREPARED:
                 self.prepared.popitem(last=False)
-        self.prepared.move_to_end(sketch)
-        return self.prepared[sketch]
+        self.prepared.move_to_end(digest)
+        return self.prepared[digest]
 
 
 class Studio:
-    """Loaded pipelines, shared by all visitors. Everything of one visitor stays in that visitor's browser."""
+    """Loaded pipelines, shared by all visitors. What belongs to one visitor stays in that visitor's browser.
+
+    The last pictures and codes of photos are kept for whoever asks for the same again, by digests of what was asked.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self.beside = Lane()
+        """For work of the CPU beside painting: edges, distances, films."""
+        self._lane = Lane()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
-        self._loading = Lock()
-        self._lane = Lock()
+        self._lock = Lock()
+        self._loading: dict[str, Lock] = {}
+        self._looked = Kept(LOOK_BYTES)
+        self._photos = Kept(PHOTO_BYTES)
         self._untrimmed = 0
         self._render = on_gpu(self._render_here)
         self._encode = on_gpu(self._encode_here)
+        self._search = on_gpu(self._search_here)
+
+    # Checkpoints
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +123,7 @@ class Studio:
 
     def folder(self, name: str) -> Path:
         """The folder of a listed checkpoint. Names come from browsers: anything not listed is refused."""
-        if name not in self.names and name not in self._loaded:
+        if name not in self.names and not (isinstance(name, str) and name in self._loaded):
             raise UserError(
                 "checkpoint_gone",
                 "The checkpoint {name!r} is not there any more. Choose another: {available}.",
@@ -110,14 +137,37 @@ class Studio:
         return self._load(name).pipe
 
     def _load(self, name: str) -> Loaded:
-        with self._loading:
-            if name not in self._loaded:
-                pipe = Pipeline.from_pretrained(self.folder(name), device=self.settings.device)
-                self._loaded[name] = Loaded(pipe, OrderedDict())
-                while len(self._loaded) > MAX_LOADED:
-                    self._loaded.popitem(last=False)
+        """Others load at the same time, but no two the same."""
+        if loaded := self._known(name):
+            return loaded
+        folder = self.folder(name)
+        with self._lock:
+            lock = self._loading.setdefault(name, Lock())
+        with lock:
+            return self._known(name) or self._load_here(name, folder)
+
+    def _known(self, name: str) -> Loaded | None:
+        with self._lock:
+            if not isinstance(name, str) or name not in self._loaded:
+                return None
             self._loaded.move_to_end(name)
             return self._loaded[name]
+
+    def _load_here(self, name: str, folder: Path) -> Loaded:
+        loaded = Loaded(Pipeline.from_pretrained(folder, device=self.settings.device))
+        with self._lock:
+            self._loaded[name] = loaded
+            while len(self._loaded) > MAX_LOADED:
+                self._loaded.popitem(last=False)
+        return loaded
+
+    def latents(self, name: str) -> Latents | None:
+        """What `prepare` measured of these weights. An old or a damaged file costs its labels, not the studio."""
+        loaded = self._load(name)
+        written = _time_of(loaded.pipe.folder / LATENTS_FILE)
+        if loaded.measured is None or loaded.measured[0] != written:
+            loaded.measured = written, _measured(loaded.pipe)
+        return loaded.measured[1]
 
     def examples(self, name: str) -> list[Sketch]:
         """A checkpoint's examples. A damaged file costs its examples, not the studio."""
@@ -127,25 +177,71 @@ class Studio:
             log.warning("no examples for %s: %s", name, error)
             return []
 
+    def warm_up(self) -> None:
+        """Load the default checkpoint and paint once, so that the first stroke is as fast as the next."""
+        self.pipeline(self.names[0])
+        if not has_shared_gpu():  # it is lent to requests only
+            self.paint(self.names[0], Sketch(), count=8, seed=0, truncation=1.0)
+
+    # Painting
+
     def paint(self, name: str, sketch: Sketch, count: int, seed: int, truncation: float) -> Painting:
         """Photos of a sketch in random styles."""
         dim = self.pipeline(name).config.model.latent_dim
         codes = sample_codes(seed, count, dim, truncation=truncation)
         return replace(self.paint_codes(name, sketch, codes), seed=seed, truncation=truncation)
 
-    def paint_codes(self, name: str, sketch: Sketch, codes: np.ndarray) -> Painting:
+    def paint_codes(self, name: str, sketch: Sketch, codes: np.ndarray, again: bool = False) -> Painting:
         """Photos of a sketch, one for each of (N, latent_dim) codes.
 
-        Requests queue here, so that none slows the others down by sharing two cores.
+        Requests queue here, so that none slows the others down by sharing two cores; after each portion the others
+        have their turn. again: see `Lane.turn`.
         """
-        pipe = self.pipeline(name)
-        with self._lane:
-            images, raster = self._render(name, sketch, codes)
-            self._untrimmed += len(images)
-            if self._untrimmed >= TRIM_EVERY:
-                self._untrimmed = 0
-                give_back_memory()
+        pipe, digest = self.pipeline(name), digest_of(sketch)
+        images: list[Image.Image] = []
+        parts = portions(pipe, codes)
+        for part in parts:
+            self.pipeline(name)  # others may have driven it out meanwhile
+            with self._lane.turn(again=again or bool(images), long=len(parts) > 1):
+                painted, raster = self._render(name, digest, sketch, part)
+                self._count(len(painted))
+            images += painted
         return Painting(images, raster, pipe.config.name, pipe.hash, sketch, codes)
+
+    def look(self, name: str, sketch: Sketch, codes: np.ndarray, again: bool = False) -> list[Image.Image]:
+        """Pictures of a sketch to look at, one for each of (N, latent_dim) codes: those not seen lately are painted.
+
+        Sums depend on the batch: they may differ by a grey level from those that a recipe rebuilds. again: see
+        `Lane.turn`.
+        """
+        pipe, digest = self.pipeline(name), digest_of(sketch)
+        keys = [(pipe.hash, digest, code.tobytes()) for code in codes]
+        pixels = {key: self._looked.get(key) for key in keys}
+        missing = {key: code for key, code in zip(keys, codes, strict=True) if pixels[key] is None}
+        if missing:
+            painting = self.paint_codes(name, sketch, np.stack(list(missing.values())), again)
+            self._looked.put((pipe.hash, digest), painting.raster)
+            for key, image in zip(missing, painting.images, strict=True):
+                pixels[key] = np.asarray(image)
+                self._looked.put(key, pixels[key])
+        # New pictures of the same pixels: one that several threads write to files at once breaks.
+        return [Image.fromarray(pixels[key]) for key in keys]
+
+    def seen(self, name: str, sketch: Sketch) -> np.ndarray:
+        """The sketch as the model sees it, uint8."""
+        pipe, digest = self.pipeline(name), digest_of(sketch)
+        raster = self._looked.get((pipe.hash, digest))
+        return pipe.rasterise(sketch)[1] if raster is None else raster
+
+    def find_colour(self, name: str, sketch: Sketch, rgb: tuple[int, int, int], count: int) -> ColourMatch:
+        """Codes that paint this sketch in a colour, nearest first. A shared GPU is asked for once."""
+        pipe = self.pipeline(name)
+        if has_shared_gpu():
+            with self._lane.turn():
+                return self._search(name, digest_of(sketch), sketch, rgb, count)
+        turns = itertools.count()
+        paint = lambda z: self.look(name, sketch, z, again=next(turns) > 0)  # noqa: E731
+        return find_colour(paint, pipe.config.model.latent_dim, rgb, count)
 
     def sheet_row(self, name: str, sketch: Sketch) -> SheetRow:
         """A row of a sheet: this sketch, painted by this checkpoint."""
@@ -153,47 +249,133 @@ class Studio:
         return SheetRow(pipe.config.name, pipe.hash, sketch)
 
     def paint_sheet(self, names: list[str], recipe: SheetRecipe) -> list[Painting]:
-        """A painting for each row of a sheet; names: of the rows' checkpoints. Others come in between the rows."""
-        return [self.paint_codes(name, row.sketch, recipe.z) for name, row in zip(names, recipe.rows, strict=True)]
+        """A painting for each row of a sheet; names: of the rows' checkpoints."""
+        rows = enumerate(zip(names, recipe.rows, strict=True))
+        return [self.paint_codes(name, row.sketch, recipe.z, again=k > 0) for k, (name, row) in rows]
 
-    def read_style(self, name: str, photo: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-        """A photo's code (latent_dim,) and its edges, None for a model of label maps."""
-        with self._lane:
-            code = self._encode(name, photo)
+    def _count(self, painted: int) -> None:
+        self._untrimmed += painted
+        if self._untrimmed >= TRIM_EVERY:
+            self._untrimmed = 0
+            give_back_memory()
+
+    # Photos
+
+    def read_style(self, name: str, photo: Image.Image, digest: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """A photo's code (latent_dim,) and its edges, None for a model of label maps. digest: of the photo's file."""
         pipe = self.pipeline(name)
-        return code, pipe.edges(photo) if pipe.config.edge_style else None
+        code = self._photos.get((pipe.hash, digest, "code"))
+        if code is None:
+            with self._lane.turn():
+                code = self._encode(name, photo)
+            self._photos.put((pipe.hash, digest, "code"), code)
+        if pipe.config.edge_style is None:
+            return code, None
+        edges = self._photos.get((pipe.hash, digest, "edges"))
+        if edges is None:
+            edges = self.edges(name, photo)
+            self._photos.put((pipe.hash, digest, "edges"), edges)
+        return code, edges
 
     def read_drawing(self, name: str, picture: Image.Image) -> Sketch:
         """A picture as a drawing: lines are taken as they are, of anything else the edges."""
         pipe = self.pipeline(name)
         if pipe.config.edge_style is None or describe_sketches([np.asarray(picture)]).kind == "lines":
-            return pipe.prepare(picture).sketch
-        return Sketch.from_raster(pipe.edges(picture))
+            with self.beside.turn():
+                return pipe.rasterise(picture)[0]
+        return Sketch.from_raster(self.edges(name, picture))
 
-    def warm_up(self) -> None:
-        """Load the default checkpoint and paint once, so that the first stroke is as fast as the next."""
-        self.pipeline(self.names[0])
-        if not on_space():  # a shared GPU is lent to requests only
-            self.paint(self.names[0], Sketch(), count=8, seed=0, truncation=1.0)
+    def edges(self, name: str, photo: Image.Image | np.ndarray, style: EdgeStyle | None = None) -> np.ndarray:
+        """`Pipeline.edges`, one visitor at a time."""
+        pipe = self.pipeline(name)
+        with self.beside.turn():
+            return pipe.edges(photo, style)
 
-    def _render_here(self, name: str, sketch: Sketch, codes: np.ndarray) -> tuple[list[Image.Image], np.ndarray]:
-        # Plain values in and out: on a shared GPU this runs in another process.
-        prepared = self._load(name).prepare(sketch)
+    # Where the GPU is. Plain values in and out: on a Space's shared GPU this runs in another process.
+
+    def _render_here(
+        self, name: str, digest: str, sketch: Sketch, codes: np.ndarray
+    ) -> tuple[list[Image.Image], np.ndarray]:
+        prepared = self._loaded_here(name).prepare(digest, sketch)
         return prepared.render(codes).images, prepared.raster
 
     def _encode_here(self, name: str, photo: Image.Image) -> np.ndarray:
-        return self.pipeline(name).encode(photo)[0]
+        return self._loaded_here(name).pipe.encode(photo)[0]
+
+    def _search_here(
+        self, name: str, digest: str, sketch: Sketch, rgb: tuple[int, int, int], count: int
+    ) -> ColourMatch:
+        loaded = self._loaded_here(name)
+        prepared = loaded.prepare(digest, sketch)
+        return find_colour(lambda z: prepared.render(z).images, loaded.pipe.config.model.latent_dim, rgb, count)
+
+    def _loaded_here(self, name: str) -> Loaded:
+        """Without a lock, which another thread may have held when this process was forked. As a rule it is loaded."""
+        if name not in self._loaded:
+            self._loaded[name] = Loaded(Pipeline.from_pretrained(self.folder(name), device=self.settings.device))
+        return self._loaded[name]
 
 
-def on_space() -> bool:
-    """Whether this is a Hugging Face Space."""
-    return "SPACE_ID" in os.environ
+def digest_of(sketch: Sketch) -> str:
+    """The same for equal sketches, and for them alone. A fraction of the time that their JSON takes."""
+    digest = hashlib.sha256(f"{sketch.size} {sketch.raster}\n".encode())
+    for stroke in sketch.strokes:
+        look = (stroke.tool, stroke.width, stroke.color, stroke.mirror, len(stroke.points))
+        digest.update(f"{look}\n".encode())
+        digest.update(array("d", itertools.chain.from_iterable(stroke.points)).tobytes())
+    return digest.hexdigest()
+
+
+def portions(pipe: Pipeline, codes: np.ndarray) -> list[np.ndarray]:
+    """Codes as they are painted in one turn. On a shared GPU all at once: there each turn is a queue of its own.
+
+    They end where `Pipeline` ends a batch, so that a recipe, which holds all codes, rebuilds the same pixels.
+    """
+    chunk = chunk_size(pipe.config.model, pipe.device)
+    size = len(codes) if has_shared_gpu() else chunk * max(1, PORTION // chunk)
+    return [codes[start : start + size] for start in range(0, len(codes), size)]
+
+
+def has_shared_gpu() -> bool:
+    """Whether this is a Hugging Face Space that borrows a GPU for each call (ZeroGPU)."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def on_gpu(function: Callable) -> Callable:
     """On a Space with a shared GPU, run `function` where the GPU is; elsewhere, `function` itself."""
-    if not on_space():
+    if not has_shared_gpu():
         return function
     import spaces
 
-    return spaces.GPU(duration=GPU_SECONDS)(function)
+    def returning_mistakes(*args):  # of what is raised there, only the name of its class comes back
+        try:
+            return function(*args)
+        except UserError as error:
+            return error
+
+    lent = spaces.GPU(duration=GPU_SECONDS)(returning_mistakes)
+
+    def call(*args):
+        answer = lent(*args)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    return call
+
+
+def _measured(pipe: Pipeline) -> Latents | None:
+    try:
+        latents = load_latents(pipe.folder, pipe.hash)
+    except UserError as error:
+        log.warning("no measurements of %s: %s", pipe.config.name, error)
+        return None
+    return None if latents is None or latents.stale else latents
+
+
+def _time_of(path: Path) -> int:
+    """When a file was changed last, in ns; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -101,15 +101,20 @@ class Visitor:
         )
 
     def table(self, rows: int, columns: int) -> list[list[str]]:
-        """Wait until Compare's table has so many pictures, all of them painted; their addresses, row by row."""
+        """Wait until Compare's table has so many pictures, all of them painted; their addresses, row by row.
+
+        Rows that cannot be painted do not count.
+        """
         self.page.wait_for_function(
             """count => {
-                const tiles = [...document.querySelectorAll("#matrix td .tile")];
+                const tiles = [...document.querySelectorAll("#matrix tr:not(.failed) .tile")];
                 return tiles.length === count && tiles.every((tile) => !tile.classList.contains("waiting"));
             }""",
             arg=rows * columns,
         )
-        sources = self.page.locator("#matrix td .tile img").evaluate_all("images => images.map(({ src }) => src)")
+        sources = self.page.locator("#matrix tr:not(.failed) .tile img").evaluate_all(
+            "images => images.map(({ src }) => src)"
+        )
         return [sources[start : start + columns] for start in range(0, len(sources), columns)]
 
     @staticmethod

@@ -7,6 +7,7 @@ import io
 import zipfile
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,9 +15,11 @@ from PIL import Image
 from bicyclegan.checkpoints import DEFAULT_ROOT, load_examples
 from bicyclegan.latent import sample_codes
 from bicyclegan.latents_file import load_latents
+from bicyclegan.metrics.distance import RGB, best_distance
+from bicyclegan.metrics.spread import mean_distance, pairwise_distances
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.recipe import read_recipe
-from bicyclegan.sketch import Sketch
+from bicyclegan.sketch import Sketch, Stroke
 from bicyclegan.ui.answers import QUESTIONS, Answers, server_functions
 from bicyclegan.ui.settings import Settings
 from bicyclegan.ui.studio import MAX_PREPARED, Studio
@@ -26,6 +29,16 @@ SHOE = load_examples(DEFAULT_ROOT / NAME)[5].to_json()
 CODES = sample_codes(3, 4, 8)
 SUBJECT = {"checkpoint": NAME, "sketch": SHOE}
 CODE = CODES[0].tolist()
+LINK = {**SUBJECT, "seed": 0, "count": 8, "truncation": 1, "tab": "draw"}
+FILM = {"codes": CODES.tolist(), "frames": 4, "fps": 9, "format": "gif"}
+LONG = Sketch((Stroke(tuple((k % 256 + 0.25, k * 7 % 256 + 0.75) for k in range(20_000))),)).to_json()
+
+
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +164,15 @@ def test_a_picture_of_lines_stays_and_a_photo_becomes_its_edges(ask, pipe):
     assert 0 < ink.mean() < 0.2
 
 
+def test_the_spread_of_a_row(ask, pipe):
+    answer = ask("spread", **SUBJECT, z=CODES.tolist())
+    distance = best_distance()
+    images = pipe(Sketch.from_json(SHOE), z=CODES).images
+    assert answer["mean"] == pytest.approx(mean_distance(pairwise_distances(images, distance)), abs=1e-3)
+    assert answer["metric"] == ("RGB" if distance is RGB else "LPIPS")
+    assert ask("spread", **SUBJECT, z=[CODE, CODE])["mean"] == 0
+
+
 # Films and files
 
 
@@ -202,7 +224,7 @@ def test_pins_go_to_a_file_and_back(ask):
     assert ask("import_pins", text=file)["pins"] == pins
 
 
-def test_a_link_holds_what_was_asked(ask):
+def test_a_link_holds_what_was_asked(ask, pipe):
     from bicyclegan.link import unpack
 
     pins = [{"name": "a", "z": CODE, "checkpoint": NAME, "checkpoint_hash": "ab" * 32}]
@@ -211,6 +233,14 @@ def test_a_link_holds_what_was_asked(ask):
     assert (session.checkpoint, session.seed, session.tab) == (NAME, 5, "explore")
     assert session.sketch == Sketch.from_json(SHOE)
     assert session.pins[0].z.tolist() == CODE
+    assert session.checkpoint_hash == pipe.hash
+
+
+@pytest.mark.parametrize("pins", [{}, {"pins": None}, {"pins": []}])
+def test_a_link_without_pins(ask, pins):
+    from bicyclegan.link import unpack
+
+    assert unpack(ask("pack_link", **LINK, **pins)["text"]).pins == ()
 
 
 # What nobody should send
@@ -254,6 +284,16 @@ BAD = {
     "no frames": ("blend_path", {"codes": CODES.tolist(), "frames": 0}, "2 to 240"),
     "10,000 frames": ("blend_path", {"codes": CODES.tolist(), "frames": 10_000}, "2 to 240"),
     "one stop": ("blend_path", {"codes": [CODE], "frames": 10}, "two"),
+    "one picture alone": ("spread", {"z": [CODE]}, "2 to 8"),
+    "nine to compare": ("spread", {"z": [CODE] * 9}, "2 to 8"),
+    "spread of nothing": ("spread", {"z": [CODE] * 2, "sketch": ""}, "no drawing"),
+    "deep seed": ("breed", {"parents": [CODE], "strength": 0.5, "seed": nested(3000)}, "[[["),
+    "deep flag": ("paint", {"z": [CODE], "seen": nested(3000)}, "true or false"),
+    "long name": ("paint", {"z": [CODE], "checkpoint": "x" * 10**7}, "at most 200 characters"),
+    "long format": ("blend_file", {**FILM, "format": "x" * 10**7}, "at most 200 characters"),
+    "pins that are a number": ("pack_link", {**LINK, "pins": 5}, "pins is 5, not a list"),
+    "pins that are true": ("pack_link", {**LINK, "pins": True}, "pins is True, not a list"),
+    "large zip": ("matrix_file", {"rows": [{**SUBJECT, "sketch": LONG}] * 8, "z": [CODE] * 8, "zip": True}, "16 MB"),
     "speed": ("blend_file", {"codes": CODES.tolist(), "frames": 4, "fps": 0, "format": "gif"}, "1 to 60"),
     "format": ("blend_file", {"codes": CODES.tolist(), "frames": 4, "fps": 9, "format": "exe"}, "gif, webp, mp4"),
     "nine rows": ("matrix_file", {"rows": [SUBJECT] * 9, "z": [CODE]}, "1 to 8"),
@@ -270,6 +310,7 @@ def test_bad_wishes_get_a_message_that_helps(ask, caplog, case):
     name, wanted, words = BAD[case]
     answer = ask(name, **{**SUBJECT, **wanted})
     assert words in answer["error"]
+    assert len(answer["error"]) < 500
     assert not caplog.records
     chinese = ask(name, lang="zh-CN", **{**SUBJECT, **wanted})["error"]
     assert any("\u4e00" <= character <= "\u9fff" for character in chinese)
@@ -279,9 +320,42 @@ def test_our_own_fault_is_said_without_details(ask, studio, monkeypatch, caplog)
     def fail(*_args):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(studio, "paint_codes", fail)
+    monkeypatch.setattr(studio, "look", fail)
     assert "secret" not in ask("paint", **SUBJECT, z=[CODE])["error"]
     assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [
+        ("blend_file", {**FILM, "format": "exe"}),
+        ("blend_file", {**FILM, "fps": 0}),
+        ("matrix_file", {"rows": [{**SUBJECT, "sketch": LONG}] * 8, "z": [CODE] * 8, "zip": True}),
+    ],
+)
+def test_nothing_is_painted_for_a_file_that_cannot_be(ask, studio, monkeypatch, question, wanted):
+    monkeypatch.setattr(studio, "_render", None)
+    assert "our side" not in ask(question, **{**SUBJECT, **wanted})["error"]
+
+
+def test_what_the_platform_says_is_passed_on(ask, studio, monkeypatch, caplog):
+    def refuse(*_args):
+        raise gr.Error("Quota used up. <a href='https://example.org'>Log in</a>")
+
+    monkeypatch.setattr(studio, "look", refuse)
+    assert ask("paint", **SUBJECT, z=[CODE])["error"] == "Quota used up. Log in"
+    assert not caplog.records
+
+
+def test_the_page_knows_how_much_is_taken(ask, studio):
+    from bicyclegan.ui.shelf import shelf_value
+
+    limits = shelf_value(studio, NAME)["limits"]
+    assert limits == {"rows": 8, "columns": 8, "pins": 48, "photos": 8, "photo_bytes": 25 << 20}
+    assert "1 to 8" in ask("matrix_file", rows=[SUBJECT] * (limits["rows"] + 1), z=[CODE])["error"]
+    assert "1 to 8" in ask("read_photos", **SUBJECT, photos=[{}] * (limits["photos"] + 1))["error"]
+    large = "data:image/png;base64," + "A" * (limits["photo_bytes"] * 4 // 3 + 8)
+    assert f"at most {limits['photo_bytes']} are" in ask("read_drawing", checkpoint=NAME, data_url=large)["error"]
 
 
 def test_one_that_was_never_measured_still_works(tmp_path, make_checkpoint):
@@ -289,7 +363,7 @@ def test_one_that_was_never_measured_still_works(tmp_path, make_checkpoint):
 
     folder = make_checkpoint(tmp_path / "plain", latent_dim=3)
     studio = Studio(Settings(checkpoints=tmp_path, device="cpu"))
-    facts = model_facts(studio.pipeline("plain"), "plain")
+    facts = model_facts(studio, "plain")
     assert [slider["effect"] for slider in facts["sliders"]] == [None] * 3
     assert facts["directions"] is None
     answers = {function.__name__: function for function in server_functions(Answers(studio))}

@@ -53,7 +53,14 @@ def add_column(visitor, label: str) -> None:
 
 
 def codes(visitor) -> list[list[float]]:
-    return visitor.page.evaluate("studio.get('matrix')?.columns.map(({ z }) => z)")
+    return visitor.page.evaluate("studio.get('matrix')[studio.get('model').hash].columns.map(({ z }) => z)")
+
+
+def after_filling(visitor, act) -> None:
+    """Do something that changes the table, and wait until it is full again."""
+    visitor.page.evaluate("window.full = false; addEventListener('studio:filled', () => { window.full = true; })")
+    act()
+    visitor.page.wait_for_function("() => window.full")
 
 
 def picture(side: int = 96) -> bytes:
@@ -72,9 +79,7 @@ def test_a_newcomer_finds_a_full_table(comparer):
 
 def test_a_column_is_one_style_in_every_row(comparer):
     pipe = Pipeline.from_pretrained(NAME, device="cpu")
-    comparer.page.locator("#matrix [data-action=reroll]").click()
-    comparer.page.wait_for_function("() => studio.get('matrix')")
-    comparer.page.wait_for_timeout(1500)
+    after_filling(comparer, comparer.page.locator("#matrix [data-action=reroll]").click)
     table, z = comparer.table(3, 6), np.array(codes(comparer), dtype=np.float32)
     for row, example in enumerate(load_examples(DEFAULT_ROOT / NAME)[:2], start=1):
         for source, image in zip(table[row], pipe(example, z=z).images, strict=True):
@@ -85,15 +90,7 @@ def test_the_row_of_the_canvas_follows_the_drawing(comparer):
     before = comparer.table(3, 6)
     comparer.open_tab("draw")
     comparer.draw(LACE)
-    comparer.open_tab("compare")
-    comparer.page.wait_for_function(
-        """before => {
-            const image = document.querySelector("#matrix td img");
-            return image && image.src && image.src !== before;
-        }""",
-        arg=before[0][0],
-    )
-    comparer.page.wait_for_timeout(500)
+    after_filling(comparer, lambda: comparer.open_tab("compare"))
     after = comparer.table(3, 6)
     assert not set(after[0]) & set(before[0])
     assert after[1:] == before[1:]
@@ -126,21 +123,66 @@ def test_what_did_not_change_is_not_painted_again(comparer):
 
 
 def test_the_next_change_stops_what_is_under_way(comparer):
-    """Ten changes in a row: the table ends full and belongs to the last one."""
-    for _ in range(10):
-        comparer.page.locator("#matrix [data-action=reroll]").click()
-    comparer.page.wait_for_timeout(4000)
+    """While the first row is held back on its way the styles are rolled again: its other rows are never asked for."""
+    asked, held = [], []
+
+    def hold(route):
+        wanted = json.loads(route.request.post_data)
+        if wanted["fn_name"] != "paint":
+            return route.continue_()
+        asked.append(wanted["data"]["z"])
+        return held.append(route) if len(asked) == 1 else route.continue_()
+
+    comparer.page.route("**/component_server**", hold)
+    roll = comparer.page.locator("#matrix [data-action=reroll]")
+    roll.click()
+    while not held:
+        comparer.page.wait_for_timeout(20)
+    after_filling(comparer, roll.click)
+    held[0].continue_()
+    comparer.page.wait_for_timeout(300)
+    assert len(asked) == 1 + 3
+    assert asked[1] == asked[2] == asked[3] != asked[0]
     table, z = comparer.table(3, 6), np.array(codes(comparer), dtype=np.float32)
     example = load_examples(DEFAULT_ROOT / NAME)[1]
     for source, image in zip(table[2], Pipeline.from_pretrained(NAME, device="cpu")(example, z=z).images, strict=True):
         assert np.abs(comparer.pixels(source).astype(int) - np.asarray(image)).mean() < 3
 
 
+def choose_model(visitor, name: str) -> None:
+    visitor.page.locator("#picker input").click()
+    visitor.page.get_by_role("option", name=name, exact=True).click()
+    visitor.page.wait_for_function("name => studio.get('model').name === name", arg=name)
+
+
+def test_each_model_keeps_its_table(comparer):
+    add_column(comparer, "A random style")
+    comparer.table(3, 7)
+    z = codes(comparer)
+    choose_model(comparer, "short")
+    comparer.table(1, 6)
+    choose_model(comparer, NAME)
+    comparer.table(3, 7)
+    assert codes(comparer) == z
+
+
+def test_a_style_of_another_model_is_marked(comparer):
+    comparer.pin_wall(0)
+    choose_model(comparer, OTHER)
+    comparer.page.locator("#matrix .adder.columns summary").click()
+    comparer.page.locator("#matrix .adder.columns").get_by_role("button", name="Style 1").click()
+    assert NAME in comparer.message()
+    assert NAME in comparer.page.locator("#matrix .head.foreign .name").get_attribute("title")
+
+
 def test_a_locked_style_stays_when_the_others_are_rolled(comparer):
     before = comparer.table(3, 6)
-    comparer.page.locator("#matrix thead th").nth(3).get_by_role("button", name="Lock this style").click()
-    comparer.page.locator("#matrix [data-action=reroll]").click()
-    comparer.page.wait_for_timeout(2000)
+    lock = comparer.page.locator("#matrix thead th").nth(3).get_by_role("button", name="Lock this style")
+    lock.focus()
+    lock.press("Enter")
+    unlock = comparer.page.locator("#matrix thead th").nth(3).get_by_role("button", name="Unlock this style")
+    assert unlock.evaluate("button => button === document.activeElement")  # the keyboard goes on from here
+    after_filling(comparer, comparer.page.locator("#matrix [data-action=reroll]").click)
     after = comparer.table(3, 6)
     assert [row[2] for row in after] == [row[2] for row in before]
     assert not {row[k] for row in after for k in (0, 1, 3, 4, 5)} & {source for row in before for source in row}
@@ -180,7 +222,7 @@ def test_other_models_stand_below_each_other(comparer):
     table = comparer.table(4, 6)
     assert not set(table[0]) & set(table[3])
     add_row(comparer, "The same drawing by short")
-    problem = comparer.page.locator("#matrix .problem")
+    problem = comparer.page.locator("#matrix tr.failed .problem")
     problem.wait_for()
     assert "3" in problem.inner_text()
     comparer.table(4, 6)  # the others are there all the same

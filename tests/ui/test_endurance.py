@@ -14,7 +14,7 @@ from page_client import running_app
 
 pytestmark = pytest.mark.slow
 
-WARM_UP = 4 * len(CYCLE)
+WARM_UP = 10 * len(CYCLE)
 """Fills what the studio keeps on purpose: two models, the last sketches of each."""
 
 

@@ -39,9 +39,13 @@ def visitor(lang: str = "en") -> SimpleNamespace:
     return SimpleNamespace(headers={"accept-language": lang})
 
 
-def link(**changes) -> SimpleNamespace:
+def opened(text: object) -> gr.EventData:
+    return gr.EventData(None, {"text": text})
+
+
+def link(**changes) -> gr.EventData:
     fields = {"checkpoint": "other", "sketch": SHOE, "seed": 7, "count": 3, "truncation": 0.5, "tab": "compare"}
-    return SimpleNamespace(text=pack(Session(**{**fields, **changes})))
+    return opened(pack(Session(**{**fields, **changes})))
 
 
 def test_another_model_brings_its_own_page(handlers):
@@ -98,12 +102,60 @@ def test_a_link_to_a_model_that_is_not_here_opens_with_this_one(handlers, warnin
     ["", "1.", "1.AAAA", "x" * 10**6, "99.AAAA", None, 7, link().text[:-9], "../../etc/passwd", "1." + "A" * 9000],
 )
 def test_a_forged_or_broken_link_changes_nothing_but_says_so(handlers, text):
-    *page, shelf, seed, count, truncation = handlers.open_link(NAME, SimpleNamespace(text=text), visitor())
+    *page, shelf, seed, count, truncation = handlers.open_link(NAME, opened(text), visitor())
     assert all(update == gr.skip() for update in (*page, seed, count, truncation))
     assert shelf["restored"] is None
     assert "link" in shelf["error"]
 
 
 def test_a_broken_link_is_explained_in_chinese(handlers):
-    shelf = handlers.open_link(NAME, SimpleNamespace(text="1.AAAA"), visitor("zh-CN"))[4]
+    shelf = handlers.open_link(NAME, opened("1.AAAA"), visitor("zh-CN"))[4]
     assert "链接" in shelf["error"]
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}])
+def test_an_event_without_a_link_is_answered_in_words(handlers, data):
+    *page, shelf, seed, count, truncation = handlers.open_link(NAME, gr.EventData(None, data), visitor())
+    assert all(update == gr.skip() for update in (*page, seed, count, truncation))
+    assert shelf["error"]
+
+
+def test_a_broken_link_while_the_model_in_use_vanished(handlers, tmp_path, warnings):
+    shutil.rmtree(tmp_path / "other")
+    page = handlers.open_link("other", opened("1.AAAA"), visitor())
+    assert all(update == gr.skip() for update in page)
+    assert "link" in warnings[0]
+
+
+def test_a_link_of_another_version_says_so(handlers, warnings):
+    here = handlers.studio.pipeline("other").hash
+    for known in (here, ""):
+        handlers.open_link(NAME, link(checkpoint_hash=known, z=CODE), visitor())
+    assert not warnings
+    shelf = handlers.open_link(NAME, link(checkpoint_hash="ab" * 32, z=CODE), visitor())[4]
+    assert "another version of other" in warnings[0]
+    assert np.array_equal(np.float32(shelf["restored"]["z"]), CODE)
+
+
+def test_a_style_that_the_model_does_not_take_stays_away(handlers, warnings):
+    shelf = handlers.open_link(NAME, link(z=CODE[:3]), visitor())[4]
+    assert shelf["restored"]["z"] is None
+    assert shelf["restored"]["tab"] == "compare"
+    assert "another version of other" in warnings[0]
+
+
+def test_a_reload_comes_back_to_the_model_and_the_canvas_keeps_its_drawing(handlers):
+    event = gr.EventData(None, {"checkpoint": "other", "tab": "explore", "z": CODE.tolist()})
+    picker, canvas, examples, _, shelf = handlers.reopen(event, visitor())
+    assert picker.value == "other"
+    assert not hasattr(canvas, "value") or canvas.value in (None, "")
+    assert len(examples) == 10
+    assert shelf["restored"]["tab"] == "explore"
+    assert np.array_equal(np.float32(shelf["restored"]["z"]), CODE)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"checkpoint": "gone"}, {}, {"checkpoint": "other", "tab": "evil"}, {"checkpoint": "other", "z": ["a"]}]
+)
+def test_a_reload_to_what_is_not_there_starts_at_the_beginning(handlers, wanted):
+    assert all(update == gr.skip() for update in handlers.reopen(gr.EventData(None, wanted), visitor()))

@@ -44,6 +44,11 @@ def get(visitor: Visitor, key: str):
     return visitor.page.evaluate("key => studio.get(key)", key)
 
 
+def table_of(visitor: Visitor) -> dict:
+    """Rows and columns of the table of the model in use."""
+    return visitor.page.evaluate("studio.get('matrix')[studio.get('model').hash]")
+
+
 def alone(pipe: Pipeline, sketch: str, codes: list) -> list[np.ndarray]:
     """What nobody else has a part in."""
     pictures = pipe(Sketch.from_json(sketch), z=np.array(codes, np.float32)).images
@@ -195,15 +200,15 @@ def test_tables_of_both_at_once(two, pipe):
         visitor.page.locator("#matrix [data-action=reroll]").click()
     plans = []
     for visitor in (two.a, two.b):
-        visitor.page.wait_for_function("() => studio.get('matrix')")
-        plans.append(get(visitor, "matrix"))
+        visitor.page.wait_for_function("() => studio.get('matrix')[studio.get('model').hash]")
+        plans.append(table_of(visitor))
         assert_own_table(visitor, plans[-1], pipe)
     assert not {str(each["z"]) for each in plans[0]["columns"]} & {str(each["z"]) for each in plans[1]["columns"]}
     for visitor, plan in zip((two.a, two.b), plans, strict=True):
         visitor.page.reload()
         again = Visitor(visitor.page)
         again.open_tab("compare")
-        assert get(again, "matrix") == plan
+        assert table_of(again) == plan
         assert_own_table(again, plan, pipe)
 
 
@@ -259,7 +264,7 @@ def draw_meanwhile(visitor: Visitor, pipe: Pipeline) -> None:
 def test_a_stroke_does_not_wait_for_somebodys_table(two, pipe):
     draw_both(two, OUTLINE, BOOT)
     plan = {**TABLE, "hash": get(two.a, "model")["hash"]}
-    two.a.page.evaluate("plan => localStorage.setItem('bicyclegan.matrix', JSON.stringify(plan))", plan)
+    two.a.page.evaluate("plan => studio.keepTable(plan)", plan)
     let_it_be_stored(two.a)
     two.a.page.reload()
     busy = Visitor(two.a.page)

@@ -7,39 +7,44 @@ const style = () => pins().find(({ id }) => id === chosen)?.z ?? studio.get("sty
 
 function showStyles() {
   if (!pins().some(({ id }) => id === chosen)) chosen = null;
-  find(".styles").replaceChildren(
-    styleButton(null, t("current")),
-    ...pins().map((pin) => styleButton(pin.id, pin.name, pin.thumb)),
-  );
+  const current = pictureButton("", t("current"), () => choose(null));
+  current.textContent = t("current");
+  const buttons = [current, ...pins().map((pin) => pictureButton(pin.thumb, pin.name, () => choose(pin)))];
+  [null, ...pins().map(({ id }) => id)].forEach((id, k) => {
+    buttons[k].setAttribute("aria-pressed", id === chosen);
+    buttons[k].dataset.key = id ?? "current";
+  });
+  keepFocus(() => find(".styles").replaceChildren(...buttons));
 }
 
-function styleButton(id, label, picture) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.title = label;
-  button.setAttribute("aria-label", label);
-  button.setAttribute("aria-pressed", id === chosen);
-  if (picture) {
-    const image = new Image();
-    image.src = picture;
-    image.alt = "";
-    button.append(image);
-  } else button.textContent = label;
-  button.addEventListener("click", () => {
-    chosen = id;
-    refresh();
-  });
-  return button;
+function choose(pin) {
+  chosen = pin?.id ?? null;
+  if (pin) studio.warnIfForeign(pin);
+  refresh();
 }
+
+const PATIENCE = 20_000; // ms until the next question is asked although the last one was not answered
+let answered = () => {};
+
+/** Gradio paints the pictures; while it does, only the newest wish waits. */
+const compare = studio.newestOnly(async () => {
+  const answer = new Promise((resolve) => { answered = resolve; });
+  startBusy();
+  trigger("compare", { sketch: studio.get("sketch"), z: style() });
+  await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+  endBusy();
+});
 
 function refresh() {
   studio.startStyle();
   showStyles();
-  showError("");
-  if (studio.get("sketch") && style()) trigger("compare", { sketch: studio.get("sketch"), z: style() });
+  if (studio.get("sketch") && style()) compare();
   else showError(t("drawFirst"));
 }
 
 window.addEventListener("studio:compare", () => element.isConnected && isShown() && refresh());
-watch("value", () => showError(props.value?.error));
+watch("value", () => {
+  answered();
+  showError(props.value?.error);
+});
 keepFresh(["model", "sketch", "style", "pins"], refresh);

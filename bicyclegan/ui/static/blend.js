@@ -17,39 +17,36 @@ const usable = () => studio.get("pins").filter(studio.fits);
 
 function stops() {
   const pins = usable();
-  if (chosen === null) return pins.slice(0, MOST_AT_FIRST);
+  if (chosen === null) return pins.filter((pin) => !studio.isForeign(pin)).slice(0, MOST_AT_FIRST);
   return chosen.map((id) => pins.find((pin) => pin.id === id)).filter(Boolean);
 }
 
 function showStops() {
   const order = stops();
-  find(".stops").replaceChildren(...usable().map((pin) => {
-    const index = order.indexOf(pin);
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "stop";
-    button.title = pin.name;
-    button.setAttribute("aria-label", button.title);
-    button.setAttribute("aria-pressed", index >= 0);
-    const image = new Image();
-    image.src = pin.thumb;
-    image.alt = "";
-    button.append(image);
-    if (index >= 0) button.insertAdjacentHTML("beforeend", `<span>${index + 1}</span>`);
-    button.addEventListener("click", () => toggle(pin));
-    return button;
-  }));
+  keepFocus(() => find(".stops").replaceChildren(...usable().map((pin) => stopButton(pin, order.indexOf(pin)))));
+}
+
+function stopButton(pin, index) {
+  const button = pictureButton(pin.thumb, pin.name, () => toggle(pin));
+  button.className = "stop";
+  button.dataset.key = pin.id;
+  button.setAttribute("aria-pressed", index >= 0);
+  if (index >= 0) button.insertAdjacentHTML("beforeend", `<span>${index + 1}</span>`);
+  return button;
 }
 
 function toggle(pin) {
   const ids = stops().map(({ id }) => id);
   chosen = ids.includes(pin.id) ? ids.filter((id) => id !== pin.id) : [...ids, pin.id];
+  if (chosen.includes(pin.id)) studio.warnIfForeign(pin);
   refresh();
 }
 
 // ---- painting
 
-const wanted = () => ({ codes: stops().map(({ z }) => z), frames: frames.valueAsNumber, loop: loop.checked });
+const wanted = () => ({ codes: stops().map(({ z }) => z), frames: numberIn(frames), loop: loop.checked });
+/** What stands in a field, or what stood there at first while it is empty. */
+const numberIn = (field) => (Number.isFinite(field.valueAsNumber) ? field.valueAsNumber : Number(field.defaultValue));
 
 async function refresh() {
   turn += 1;
@@ -61,7 +58,7 @@ async function refresh() {
   find(".player").hidden = !enough;
   for (const button of findAll("[data-format]")) button.disabled = !enough;
   if (!enough) return stop();
-  const path = await ask("blend_path", { ...subject(), ...wanted() });
+  const path = await ask("blend_path", { ...model(), ...wanted() });
   if (!path || mine !== turn) return;
   film = [];
   wantedFrames = path.z.length;
@@ -69,6 +66,7 @@ async function refresh() {
   for (let start = 0; start < path.z.length; start += CHUNK) {
     const z = path.z.slice(start, start + CHUNK);
     const answer = await ask("paint", { ...subject(), z });
+    if (mine === turn && !answer) stop();
     if (!answer || mine !== turn) return;
     film.push(...answer.tiles.map((source, k) => ({ source, z: z[k] })));
     if (start === 0) play();
@@ -81,7 +79,7 @@ function play() {
   clearTimeout(timer);
   playing = true;
   showPlay();
-  tick(1);
+  tick();
 }
 
 function stop() {
@@ -90,19 +88,17 @@ function stop() {
   showPlay();
 }
 
-let direction = 1;
-
-function tick(by = direction) {
+function tick() {
   if (!playing || !isShown() || film.length === 0) return;
   show(place);
-  const last = film.length === wantedFrames ? wantedFrames : film.length; // what is not painted yet waits
-  if (loop.checked || film.length < wantedFrames) place = (place + 1) % last;
-  else { // there and back again
-    direction = place + by >= last ? -1 : place + by < 0 ? 1 : by;
-    place = Math.min(Math.max(place + direction, 0), last - 1);
+  const last = place + 1 >= wantedFrames;
+  if (last && !loop.checked) {
+    place = 0;
+    return stop();
   }
-  const rate = Math.min(60, Math.max(1, fps.valueAsNumber || 16));
-  timer = setTimeout(() => tick(), 1000 / rate);
+  if (last || place + 1 < film.length) place = (place + 1) % wantedFrames; // what is not painted yet is waited for
+  const rate = Math.min(60, Math.max(1, numberIn(fps)));
+  timer = setTimeout(tick, 1000 / rate);
 }
 
 function show(index) {
@@ -123,13 +119,11 @@ slider.addEventListener("input", () => {
 });
 for (const field of [frames, loop]) field.addEventListener("change", refresh);
 for (const button of findAll("[data-format]")) {
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    const settings = { ...subject(), ...wanted(), fps: fps.valueAsNumber, format: button.dataset.format };
+  button.addEventListener("click", resting(button, async () => {
+    const settings = { ...subject(), ...wanted(), fps: numberIn(fps), format: button.dataset.format };
     const answer = await ask("blend_file", settings);
-    button.disabled = false;
     if (answer) saveFile(answer.url, answer.name);
-  });
+  }));
 }
 
 let seen = null; // what the film on show was made of
@@ -142,4 +136,4 @@ keepFresh(["model", "sketch", "pins"], () => {
   }
   seen = now;
   refresh();
-});
+}, () => playing && play());

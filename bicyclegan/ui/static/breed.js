@@ -2,8 +2,9 @@
 
 const strength = find(".strength input");
 const tilesBox = find(".tiles");
-let generations = []; // {z, tiles, favourites: Set of indices}
-let origin = null; // model and drawing that the pictures belong to
+let generations = []; // {z, tiles or none while they are painted, favourites: Set of indices}
+let origin = null; // hash of the model that the codes belong to
+let breeding = false;
 
 const current = () => generations.at(-1);
 
@@ -14,27 +15,32 @@ function parents() {
 }
 
 async function next() {
-  if (!studio.get("sketch")) return;
-  const wanted = { parents: parents(), strength: strength.valueAsNumber, seed: Math.floor(Math.random() * 2 ** 32) };
+  if (!studio.get("sketch") || breeding) return;
+  breeding = true;
+  const wanted = { parents: parents(), strength: strength.valueAsNumber, seed: randomSeed() };
   const answer = await ask("breed", { ...subject(), ...wanted });
+  breeding = false;
   if (!answer) return;
+  if (current()) current().tiles = []; // codes are enough to paint them again
   generations.push({ ...answer, favourites: new Set() });
   show();
 }
 
 function back() {
-  if (generations.length < 2) return;
+  if (generations.length < 2 || breeding) return;
   generations.pop();
   repaint();
 }
 
-/** The same children on another drawing. */
-async function repaint() {
-  if (!current() || !studio.get("sketch")) return show();
-  const answer = await ask("paint", { ...subject(), z: current().z });
-  if (answer) current().tiles = answer.tiles;
+/** The same children again, on whatever is drawn. */
+const repaint = studio.newestOnly(async () => {
+  const mine = current();
+  if (!mine || !studio.get("sketch")) return show();
   show();
-}
+  const answer = await ask("paint", { ...subject(), z: mine.z });
+  if (answer) mine.tiles = answer.tiles;
+  if (mine === current()) show();
+});
 
 function show() {
   find(".blank").hidden = Boolean(studio.get("sketch"));
@@ -43,11 +49,12 @@ function show() {
   find("[data-action=next]").disabled = !studio.get("sketch");
   find(".count").textContent = generations.length ? t("generation", { number: generations.length }) : "";
   if (!current()) return tilesBox.replaceChildren();
-  tilesBox.replaceChildren(...current().tiles.map(childTile));
+  keepFocus(() => tilesBox.replaceChildren(...current().z.map((z, k) => childTile(z, k))));
 }
 
-function childTile(source, k) {
-  const { z, favourites } = current();
+function childTile(z, k) {
+  const { tiles, favourites } = current();
+  const source = tiles[k];
   const tile = makeTile({
     source,
     label: t("child", { number: k + 1 }),
@@ -55,8 +62,9 @@ function childTile(source, k) {
       favourites[favourites.has(k) ? "delete" : "add"](k);
       mark();
     },
-    actions: [iconButton("use", t("use"), () => studio.setStyle(z[k])), pinButton(z[k], source)],
+    actions: source ? [iconButton("use", t("use"), () => studio.setStyle(z)), pinButton(z, source)] : [],
   });
+  tile.querySelector(".open").dataset.key = k;
   const mark = () => {
     tile.classList.toggle("on", favourites.has(k));
     tile.querySelector(".open").setAttribute("aria-pressed", favourites.has(k));
@@ -69,11 +77,11 @@ find("[data-action=next]").addEventListener("click", next);
 find("[data-action=back]").addEventListener("click", back);
 
 keepFresh(["model", "sketch"], () => {
-  const model = studio.get("model");
-  if (!model) return;
+  const { hash } = studio.get("model") ?? {};
+  if (!hash) return;
   studio.startStyle();
-  if (origin !== model.hash) generations = [];
-  origin = model.hash;
+  if (origin !== hash) generations = [];
+  origin = hash;
   if (generations.length) repaint();
   else if (studio.get("sketch")) next();
   else show();

@@ -1,23 +1,22 @@
 // A style from photos, read by the encoder; or from a colour, by searching for codes that paint in it.
 
-const MAX_PHOTOS = 8;
-const MAX_BYTES = 25 * 1024 * 1024;
 const [fileInput, drop, photos, found] = [find("input[type=file]"), find(".drop"), find(".photos"), find(".found")];
 const [colour, word] = [find("input[type=color]"), find(".word")];
 
 // ---- photos
 
 async function readPhotos(files) {
-  const picked = [...files].slice(0, MAX_PHOTOS);
+  const { photos: limit } = studio.get("limits");
+  const picked = [...files].slice(0, limit);
   if (picked.length === 0) return;
-  if (files.length > MAX_PHOTOS) studio.say(t("photosMany", { limit: MAX_PHOTOS }));
-  const large = picked.find((file) => file.size > MAX_BYTES);
-  if (large) return showError(t("photoLarge", { name: large.name }));
-  const sent = await Promise.all(picked.map(async (file) => ({ name: file.name, data_url: await readFile(file) })));
-  const answer = await ask("read_photos", { ...subject(), photos: sent });
+  if (files.length > limit) studio.say(t("photosMany", { limit }));
+  const sent = await Promise.all(picked.map(sendable));
+  if (sent.includes(null)) return;
+  const answer = await ask("read_photos", { ...model(), photos: sent });
   if (!answer) return;
+  showError(answer.skipped?.join(" "));
   photos.replaceChildren(...answer.photos.map(showPhoto));
-  if (answer.photos.length > 1) photos.append(...averageButtons(answer));
+  if (answer.photos.length > 1) photos.append(averageButton(answer));
   studio.setStyle(answer.z);
 }
 
@@ -34,11 +33,11 @@ function showPhoto({ photo, edges, reconstruction, z, name }) {
   return box;
 }
 
-function averageButtons({ z }) {
+function averageButton({ z }) {
   const row = document.createElement("div");
   row.className = "row";
   row.append(textButton(t("useAverage"), () => studio.setStyle(z)));
-  return [row];
+  return row;
 }
 
 function figure(caption, source) {
@@ -66,13 +65,7 @@ fileInput.addEventListener("change", async () => {
   await readPhotos(fileInput.files);
   fileInput.value = "";
 });
-for (const type of ["dragover", "dragleave", "drop"]) {
-  root.addEventListener(type, (event) => {
-    event.preventDefault();
-    drop.classList.toggle("over", type === "dragover");
-    if (type === "drop") readPhotos(event.dataTransfer.files);
-  });
-}
+takeDrops(drop, readPhotos);
 document.addEventListener("paste", (event) => {
   if (!element.isConnected || !isShown() || event.target.closest?.("input, textarea")) return;
   readPhotos([...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/")));
@@ -88,9 +81,13 @@ async function findColour() {
   box.className = "tiles";
   box.append(...answer.z.map((z, k) => {
     const tile = styleTile(z, answer.tiles[k], t("useColour", { distance: answer.distances[k].toFixed(0) }));
-    tile.insertAdjacentHTML("beforeend", `<span class="swatch" style="background:${answer.colours[k]}"></span>`);
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = answer.colours[k];
+    tile.append(swatch);
     return tile;
   }));
+  box.codes = answer.z;
   const note = document.createElement("p");
   note.className = "quiet";
   note.textContent = answer.distances[0] > 25 ? t("farAway") : t("foundNote");
@@ -98,12 +95,22 @@ async function findColour() {
   studio.setStyle(answer.z[0]);
 }
 
+/** The same styles on another drawing. */
+const repaintFound = studio.newestOnly(async () => {
+  const box = found.querySelector(".tiles");
+  if (!box || !studio.get("sketch")) return;
+  const answer = await ask("paint", { ...subject(), z: box.codes });
+  answer?.tiles.forEach((source, k) => { box.children[k].querySelector("img").src = source; });
+});
+
+const search = resting(find("form button"), findColour);
 find("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  findColour();
+  search();
 });
 colour.addEventListener("input", () => { word.value = ""; });
 
+keepFresh("sketch", repaintFound);
 studio.on("model", () => {
   photos.replaceChildren();
   found.replaceChildren();

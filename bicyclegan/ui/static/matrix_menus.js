@@ -1,6 +1,5 @@
 // The menus that add rows and columns, and the wiring of the whole table.
 
-const MAX_FILE_BYTES = 25 * 1024 * 1024;
 const [rowMenu, columnMenu] = findAll(".adder");
 const [drawingFile, photoFile] = [find(".drawing-file"), find(".photo-file")];
 
@@ -22,23 +21,23 @@ function menuPictures(title, pictures) {
   heading.textContent = title;
   const box = document.createElement("div");
   box.className = "pictures";
-  box.append(...pictures.map(({ source, label, press }) => {
-    const button = menuButton("", press);
-    button.title = label;
-    button.setAttribute("aria-label", label);
-    const image = new Image();
-    image.src = source;
-    image.alt = "";
-    button.append(image);
-    return button;
-  }));
+  box.append(...pictures.map(({ source, label, press }) => pictureButton(source, label, () => {
+    closeMenus();
+    press();
+  })));
   return [heading, box];
 }
 
-const closeMenus = () => { rowMenu.open = columnMenu.open = false; };
+/** Close what is open; the keyboard goes on from where it was opened. */
+function closeMenus() {
+  for (const menu of [rowMenu, columnMenu]) {
+    if (menu.open) menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+}
 
 async function openRowMenu() {
-  const answer = await studio.ask("examples", { checkpoint: studio.get("model").name });
+  const answer = await studio.ask("examples", model());
   const named = (items) => items.map((item, k) => ({ ...item, label: t("rowName", { number: k + 1 }) }));
   const asRow = ({ sketch, thumb, label }) => ({ source: thumb, label, press: () => addRow({ sketch }) });
   const others = studio.get("models").filter((name) => name !== studio.get("model").name);
@@ -71,18 +70,20 @@ function openColumnMenu() {
 }
 
 async function addRandom() {
-  const [column] = await randomColumns(1, Math.floor(Math.random() * 2 ** 32));
+  const [column] = await randomColumns(1, randomSeed());
   if (column) addColumn(column);
 }
 
-async function withFile(input, question, use) {
-  const [file] = input.files;
-  if (!file) return;
-  input.value = "";
-  if (file.size > MAX_FILE_BYTES) return showError(t("fileLarge", { name: file.name }));
-  const data_url = await readFile(file);
-  const answer = await ask(question, { ...subject(), data_url, name: file.name, photos: [{ data_url, name: file.name }] });
-  if (answer) use(answer, file.name);
+async function addDrawing(file) {
+  const picture = file && (await sendable(file));
+  const answer = picture && (await ask("read_drawing", { ...model(), ...picture }));
+  if (answer) addRow({ sketch: answer.sketch });
+}
+
+async function addPhoto(file) {
+  const picture = file && (await sendable(file));
+  const answer = picture && (await ask("read_photos", { ...model(), photos: [picture] }));
+  if (answer) addColumn({ z: answer.z, name: file.name.slice(0, 40) });
 }
 
 // ---- wiring
@@ -107,21 +108,34 @@ root.addEventListener("click", (event) => {
 });
 rowMenu.addEventListener("toggle", () => rowMenu.open && openRowMenu());
 columnMenu.addEventListener("toggle", () => columnMenu.open && openColumnMenu());
-document.addEventListener("click", (event) => {
-  for (const menu of [rowMenu, columnMenu]) if (!menu.contains(event.target)) menu.open = false;
-});
-drawingFile.addEventListener("change", () => withFile(drawingFile, "read_drawing", ({ sketch }) => addRow({ sketch })));
-photoFile.addEventListener("change", () => {
-  withFile(photoFile, "read_photos", ({ z }, name) => addColumn({ z, name: name.slice(0, 40) }));
-});
+for (const menu of [rowMenu, columnMenu]) closing(menu);
+for (const [input, use] of [[drawingFile, addDrawing], [photoFile, addPhoto]]) {
+  input.addEventListener("change", async () => {
+    await use(input.files[0]);
+    input.value = "";
+  });
+}
+takeDrops(root, ([file]) => addDrawing(file));
+window.addEventListener("studio:measure-again", () => element.isConnected && measured && trigger("measure", measured));
 
-let started = null; // hash of the model that the table was made for
-keepFresh(["model", "sketch"], async () => {
-  const model = studio.get("model");
-  if (!model) return;
-  if (started === model.hash) return fill();
-  const mine = (started = model.hash);
-  plan = soundPlan(plan.rows.length ? plan : studio.get("matrix"));
-  if (plan.rows.length === 0 || plan.columns.length === 0) plan = await firstPlan();
-  if (mine === started) fill();
-});
+let started = null; // hash of the model whose table is shown
+
+/** Show the table of the model: the stored one, else a first one, for which the server is asked. */
+async function start() {
+  const { hash } = studio.get("model") ?? {};
+  if (!hash) return;
+  if (started === hash) return fill();
+  started = hash;
+  const isNew = !(hash in studio.get("matrix"));
+  plan = storedPlan() ?? { rows: [], columns: [] };
+  if (isNew) {
+    const first = await firstPlan();
+    if (started !== hash) return;
+    // What somebody put into it meanwhile stays.
+    plan = { rows: [...first.rows, ...plan.rows], columns: plan.columns.length ? plan.columns : first.columns };
+    if (plan.columns.length === 0) started = null; // the server did not answer: the next look tries again
+  }
+  fill();
+}
+
+keepFresh(["model", "sketch"], start, () => started === null && start());

@@ -1,68 +1,62 @@
-// What the table holds: rows (drawing and model) and columns (styles). Pure decisions; matrix.js shows them.
+// What the table holds: rows (drawing and model) and columns (styles). Decisions only; matrix.js shows them.
 
-const MAX_ROWS = 8;
-const MAX_COLUMNS = 8;
 const FIRST_STYLES = 6;
 const FIRST_SEED = 1; // not that of the photos in Draw, some of which may be pinned
 
 let plan = { rows: [], columns: [] };
-let named = 0;
-
-const freshId = () => `${Date.now().toString(36)}${(named += 1)}`;
 
 /** The drawing of a row: the one on the canvas, or the one that was put down. */
 const sketchOf = (row) => (row.live ? studio.get("sketch") : row.sketch);
 const modelOf = (row) => row.checkpoint ?? studio.get("model").name;
-const keyOf = (row, column) => `${modelOf(row)}\n${column.z}\n${sketchOf(row)}`;
 
-/** Keep what was stored where it still makes sense. What nobody chose belongs to the model it was made for. */
-function soundPlan(stored) {
+/** The stored table of this model or null, without what cannot be one: others can write into a browser's storage. */
+function storedPlan() {
   const { dim, hash } = studio.get("model");
-  const stays = ({ given } = {}) => !given || stored.hash === hash;
+  const { rows: maxRows, columns: maxColumns } = studio.get("limits");
+  const stored = studio.get("matrix")[hash];
+  if (!stored) return null;
   const isRow = (row) => row?.live === true || typeof row?.sketch === "string";
-  const isColumn = ({ z, name } = {}) =>
-    Array.isArray(z) && z.length === dim && z.every(Number.isFinite) && typeof name === "string";
-  return {
-    rows: (stored?.rows ?? []).filter(stays).filter(isRow).slice(0, MAX_ROWS),
-    columns: (stored?.columns ?? []).filter(stays).filter(isColumn).slice(0, MAX_COLUMNS),
-  };
+  const isColumn = (column) =>
+    Array.isArray(column?.z) && column.z.length === dim && column.z.every(Number.isFinite) && typeof column.name === "string";
+  return { rows: stored.rows.filter(isRow).slice(0, maxRows), columns: stored.columns.filter(isColumn).slice(0, maxColumns) };
 }
 
-/** The table that somebody finds who never made one: the drawing, two examples; pins, else random styles. */
+/** Whoever made no table yet finds one: the drawing and two examples, in the pinned styles and random ones. */
 async function firstPlan() {
-  const { rows: [...rows], columns: [...columns] } = plan;
-  if (rows.length === 0) rows.push({ id: freshId(), live: true });
-  if (rows.every(({ live }) => live)) rows.push(...(await exampleRows(2)));
-  if (columns.length === 0) columns.push(...(await firstColumns()));
-  return { rows, columns };
+  const rows = [{ id: studio.freshId(), live: true }, ...(await exampleRows(2))];
+  return { rows, columns: await firstColumns() };
+}
+
+async function exampleRows(count) {
+  const answer = await ask("examples", model());
+  return (answer?.examples ?? []).slice(0, count).map(({ sketch }) => ({ id: studio.freshId(), sketch }));
 }
 
 async function firstColumns() {
   const pins = studio.get("pins").filter((pin) => studio.fits(pin) && !studio.isForeign(pin)).slice(0, FIRST_STYLES);
   const others = pins.length < FIRST_STYLES ? await randomColumns(FIRST_STYLES - pins.length, FIRST_SEED) : [];
-  return [...pins.map(pinColumn), ...others].map((column) => ({ ...column, given: true }));
-}
-
-async function exampleRows(count) {
-  const answer = await studio.ask("examples", { checkpoint: studio.get("model").name });
-  return (answer.examples ?? []).slice(0, count).map(({ sketch }) => ({ id: freshId(), sketch, given: true }));
+  return [...pins.map(pinColumn), ...others];
 }
 
 async function randomColumns(count, seed) {
-  const answer = await ask("random_styles", { checkpoint: studio.get("model").name, count, seed });
-  return (answer?.z ?? []).map((z) => ({ id: freshId(), z, name: t("randomStyle") }));
+  const answer = await ask("random_styles", { ...model(), count, seed });
+  return (answer?.z ?? []).map((z) => ({ id: studio.freshId(), z, name: t("randomStyle") }));
 }
 
-const pinColumn = (pin) => ({ id: freshId(), z: pin.z, name: pin.name });
+const pinColumn = ({ z, name, checkpoint, hash }) => ({ id: studio.freshId(), z, name, checkpoint, hash });
+/** A style that was pinned with another model. */
+const isForeign = ({ hash }) => hash !== undefined && hash !== studio.get("model").hash;
 
 function addRow(row) {
-  if (plan.rows.length >= MAX_ROWS) return studio.say(t("rowsFull", { limit: MAX_ROWS }));
-  change({ rows: [...plan.rows, { id: freshId(), ...row }] });
+  const { rows: limit } = studio.get("limits");
+  if (plan.rows.length >= limit) return studio.say(t("rowsFull", { limit }));
+  change({ rows: [...plan.rows, { id: studio.freshId(), ...row }] });
 }
 
 function addColumn(column) {
-  if (plan.columns.length >= MAX_COLUMNS) return studio.say(t("columnsFull", { limit: MAX_COLUMNS }));
-  change({ columns: [...plan.columns, { id: freshId(), ...column }] });
+  const { columns: limit } = studio.get("limits");
+  if (plan.columns.length >= limit) return studio.say(t("columnsFull", { limit }));
+  change({ columns: [...plan.columns, { id: studio.freshId(), ...column }] });
 }
 
 const dropRow = (id) => change({ rows: plan.rows.filter((row) => row.id !== id) });
@@ -75,13 +69,13 @@ function toggleLock(id) {
 /** New random styles for all columns that are not locked. */
 async function reroll() {
   const open = plan.columns.filter(({ locked }) => !locked);
-  if (open.length === 0) return studio.say(t("allLocked"));
-  const fresh = await randomColumns(open.length, Math.floor(Math.random() * 2 ** 32));
-  change({ columns: plan.columns.map((each) => (each.locked ? each : (fresh.shift() ?? each))) });
+  if (open.length === 0) return studio.say(t(plan.columns.length ? "allLocked" : "emptyTable"));
+  const fresh = await randomColumns(open.length, randomSeed());
+  if (fresh.length) change({ columns: plan.columns.map((each) => (each.locked ? each : (fresh.shift() ?? each))) });
 }
 
 function change(parts) {
-  plan = { ...plan, ...parts, hash: studio.get("model").hash };
-  studio.set("matrix", plan);
+  plan = { ...plan, ...parts };
+  studio.keepTable(plan);
   fill();
 }

@@ -4,19 +4,20 @@
 window.studio = (() => {
   const STORED = { pins: "bicyclegan.pins", drawings: "bicyclegan.drawings", matrix: "bicyclegan.matrix" };
   const MAX_TRAIL = 200;
-  const MAX_PINS = 48;
   const MAX_DRAWINGS = 24;
+  const MAX_TABLES = 8; // models whose table in Compare is kept
 
   // ---- values that anybody may read, set and listen to
 
   const values = {
     model: null, // {name, hash, dim, size, sliders, directions, ...}, from Python; null until it is known
     models: [], // names of all that can be chosen
+    limits: { pins: 48 }, // {rows, columns, pins, photos, photo_bytes}, from Python
     sketch: "", // Sketch JSON, "" for empty paper
     style: null, // the code z that Explore paints with, an array of model.dim numbers
     pins: [], // [{id, name, z, checkpoint, hash, thumb}]
     drawings: [], // [{id, sketch, thumb}]
-    matrix: null, // rows and columns of Compare
+    matrix: {}, // hash of a model -> {rows, columns} of its table in Compare
     wall: null, // {z, checkpoint} of the photos in Draw
   };
   const listeners = [];
@@ -56,9 +57,9 @@ window.studio = (() => {
   const isCode = (z) => Array.isArray(z) && z.length > 0 && z.every((x) => Number.isFinite(x) && Math.abs(x) <= 100);
   const isPin = (pin) => isCode(pin?.z) && [pin.name, pin.checkpoint, pin.hash].every((x) => typeof x === "string");
   const isSound = {
-    pins: (list) => list.length <= MAX_PINS && list.every((pin) => isPin(pin) && isPicture(pin.thumb)),
+    pins: (list) => list.length <= values.limits.pins && list.every((pin) => isPin(pin) && isPicture(pin.thumb)),
     drawings: (list) => list.length <= MAX_DRAWINGS && list.every((d) => typeof d.sketch === "string" && isPicture(d.thumb)),
-    matrix: (plan) => Array.isArray(plan.rows) && Array.isArray(plan.columns),
+    matrix: (tables) => Object.values(tables).every(({ rows, columns }) => Array.isArray(rows) && Array.isArray(columns)),
   };
   Object.keys(STORED).forEach(restore);
   window.addEventListener("storage", ({ key }) => {
@@ -75,8 +76,11 @@ window.studio = (() => {
 
   const isSame = (a, b) => a?.length === b?.length && a.every((value, k) => value === b[k]);
 
-  /** Paint with this code from now on. `passing` for those of a drag: they replace each other on the trail. */
+  const fitsModel = (z) => isCode(z) && z.length === values.model?.dim;
+
+  /** Paint with this code from now on, if the model can. `passing` for those of a drag: the next one takes its place. */
   function setStyle(z, passing = false) {
+    if (!fitsModel(Array.from(z))) return say(t("noStyle"));
     const style = Array.from(z, Math.fround);
     if (!isSame(style, trail[place]?.z)) {
       if (trail[place]?.passing) place -= 1;
@@ -122,7 +126,7 @@ window.studio = (() => {
     setStyle(first ?? new Array(values.model.dim).fill(0));
   }
 
-  const fits = (pin) => pin.z.length === values.model?.dim;
+  const fits = (pin) => fitsModel(pin.z);
   const isForeign = (pin) => pin.hash !== values.model?.hash;
 
   /** Codes of another model may be used where they fit, but nobody should wonder. */
@@ -132,10 +136,13 @@ window.studio = (() => {
 
   // ---- pins and drawings
 
-  const freshId = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 6);
+  const freshId = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 8);
 
   function pin(z, thumb, origin = values.model) {
-    if (values.pins.length >= MAX_PINS) return say(t("pinsFull", { limit: MAX_PINS }));
+    const { pins: limit } = values.limits;
+    const twin = values.pins.find((each) => each.hash === origin.hash && isSame(each.z, Array.from(z, Math.fround)));
+    if (twin) return say(t("pinnedAlready", { name: twin.name }));
+    if (values.pins.length >= limit) return say(t("pinsFull", { limit }));
     const made = { id: freshId(), name: freeName(), z: Array.from(z, Math.fround), thumb };
     set("pins", [...values.pins, { ...made, checkpoint: origin.name, hash: origin.hash }]);
     say(t("pinned"));
@@ -152,21 +159,36 @@ window.studio = (() => {
     if (values.drawings.some((drawing) => drawing.sketch === sketch)) return;
     if (values.drawings.length >= MAX_DRAWINGS) return say(t("drawingsFull", { limit: MAX_DRAWINGS }));
     set("drawings", [...values.drawings, { id: freshId(), sketch, thumb }]);
+    say(t("kept"));
   }
 
-  const remove = (key, id) => set(key, values[key].filter((item) => item.id !== id));
+  /** Keep the table of the model in use, and those of the models used last. */
+  function keepTable(table) {
+    const { hash } = values.model;
+    const others = Object.entries(values.matrix).filter(([each]) => each !== hash);
+    set("matrix", Object.fromEntries([...others.slice(1 - MAX_TABLES), [hash, table]]));
+  }
+
+  /** Take a pin or a drawing away; for a while it can be taken back. */
+  function remove(key, id) {
+    const place = values[key].findIndex((item) => item.id === id);
+    const item = values[key][place];
+    set(key, values[key].filter((each) => each.id !== id));
+    say(t("removed"), () => set(key, [...values[key].slice(0, place), item, ...values[key].slice(place)]));
+  }
 
   // ---- the server
 
   let server = null; // functions of Python by name, brought by the component that stays on the page
 
+  let patience = 60_000; // ms until a question counts as lost
+  const SLOW = { blend_file: 5, matrix_file: 5 }; // times as long: films and ZIPs
+
   /** Ask Python. Always answers with an object; `error` says in words what went wrong. */
   async function ask(name, wanted) {
-    try {
-      return await server[name](wanted);
-    } catch {
-      return { error: t("offline") };
-    }
+    const lost = new Promise((resolve) => setTimeout(resolve, patience * (SLOW[name] ?? 1)));
+    const answer = await Promise.race([server[name](wanted), lost]).catch(() => null);
+    return answer ?? { error: t("offline") }; // Gradio gives undefined when the server cannot be reached
   }
 
   /** A function of which one call runs at a time and only the newest of those that wait comes next. */
@@ -209,15 +231,45 @@ window.studio = (() => {
   let texts = {};
   const t = (key, words) => fill(texts[language]?.[key] ?? key, words);
 
-  /** A short message at the foot of the page. */
-  function say(message) {
-    window.dispatchEvent(new CustomEvent("studio:say", { detail: { message } }));
+  /** A short message at the foot of the page, with a button that takes back what it tells of. */
+  function say(message, undo = null) {
+    window.dispatchEvent(new CustomEvent("studio:say", { detail: { message, undo } }));
+  }
+
+  // ---- where one was, for a reload of this window
+
+  const PLACE = "bicyclegan.place";
+
+  function keepPlace() {
+    if (!values.model) return;
+    try {
+      sessionStorage.setItem(PLACE, JSON.stringify({ checkpoint: values.model.name, tab: currentTab(), style: values.style }));
+    } catch {
+      // blocked: a reload starts at the beginning
+    }
+  }
+
+  function lastPlace() {
+    try {
+      return JSON.parse(sessionStorage.getItem(PLACE)) ?? {};
+    } catch {
+      return {};
+    }
+  }
+
+  window.addEventListener("pagehide", keepPlace);
+
+  // A file that misses its target must not replace the page and all that is on it.
+  for (const type of ["dragover", "drop"]) {
+    window.addEventListener(type, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
   }
 
   return {
-    on, set, setStyle, step, canStep, setModel, startStyle, fits, isForeign, warnIfForeign, pin, keepDrawing, remove, ask, newestOnly,
-    openTab, currentTab, language, fill, say, MAX_PINS,
+    on, set, setStyle, step, canStep, setModel, startStyle, fits, isForeign,
+    warnIfForeign, pin, keepDrawing, keepTable, freshId, remove, ask, newestOnly,
+    openTab, currentTab, lastPlace, language, fill, say,
     get: (key) => values[key],
+    setPatience: (milliseconds) => { patience = milliseconds; },
     connect: (functions, messages) => { server = functions; texts = messages; },
   };
 })();

@@ -16,35 +16,43 @@ studio.connect(server, props.session);
 
 function pinItem(pin) {
   const item = document.createElement("div");
-  const foreign = studio.isForeign(pin);
-  const fit = studio.fits(pin);
-  item.className = ["item", foreign && "foreign", !fit && "unfit", sameStyle(pin.z) && "on"].filter(Boolean).join(" ");
+  item.className = "item";
+  item.dataset.id = pin.id;
   item.setAttribute("role", "listitem");
-  const { name } = pin;
-  const use = useButton(pin.thumb, foreign ? t("foreign", { name, checkpoint: pin.checkpoint }) : t("usePin", { name }));
-  use.addEventListener("click", () => usePin(pin));
+  const use = pictureButton(pin.thumb, "", () => usePin(pinOf(item)));
+  use.className = "use";
   const label = document.createElement("input");
   label.type = "text";
   label.maxLength = 40;
-  label.value = pin.name;
-  label.setAttribute("aria-label", t("rename", { name }));
-  label.addEventListener("change", () => rename(pin, label.value));
-  item.append(use, label, iconButton("remove", t("remove", { name }), () => studio.remove("pins", pin.id)));
-  if (foreign) item.insertAdjacentHTML("beforeend", '<span class="badge" aria-hidden="true">!</span>');
+  label.addEventListener("change", () => rename(pinOf(item), label.value));
+  label.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") label.value = pinOf(item).name;
+    if (event.key === "Enter" || event.key === "Escape") use.focus();
+  });
+  const badge = document.createElement("span");
+  badge.className = "badge";
+  badge.textContent = "!";
+  badge.setAttribute("aria-hidden", "true");
+  item.append(use, label, iconButton("remove", "", () => studio.remove("pins", pin.id)), badge);
   return item;
 }
 
-function useButton(picture, label) {
-  const use = document.createElement("button");
-  use.type = "button";
-  use.className = "use";
-  use.title = label;
-  use.setAttribute("aria-label", label);
-  const image = new Image();
-  image.src = picture;
-  image.alt = "";
-  use.append(image);
-  return use;
+const pinOf = (item) => studio.get("pins").find(({ id }) => id === item.dataset.id);
+
+/** What can change while a pin stays: its name, the model, the style in use. */
+function refreshPin(item) {
+  const { name, z, checkpoint, ...pin } = { ...pinOf(item) };
+  const foreign = studio.isForeign(pin);
+  const title = foreign ? t("foreign", { name, checkpoint }) : t("usePin", { name });
+  const titles = { ".use": title, input: t("rename", { name }), ".remove": t("remove", { name }) };
+  for (const [selector, text] of Object.entries(titles)) {
+    item.querySelector(selector).title = text;
+    item.querySelector(selector).setAttribute("aria-label", text);
+  }
+  item.querySelector("input").value = name;
+  item.querySelector(".badge").hidden = !foreign;
+  const marks = { foreign, unfit: !studio.fits({ z }), on: sameStyle(z) };
+  for (const [mark, on] of Object.entries(marks)) item.classList.toggle(mark, on);
 }
 
 const sameStyle = (z) => studio.get("style")?.length === z.length && z.every((x, k) => x === studio.get("style")[k]);
@@ -65,16 +73,17 @@ function rename(pin, typed) {
   studio.set("pins", studio.get("pins").map((each) => (each.id === pin.id ? { ...each, name } : each)));
 }
 
+/** Items stay while their pins do: one that is built anew loses the focus. */
 function showPins() {
   if (!studio.get("model")) return;
   const pins = studio.get("pins");
-  pinItems.replaceChildren(...pins.map(pinItem));
+  const there = new Map([...pinItems.children].map((item) => [item.dataset.id, item]));
+  const items = pins.map((pin) => there.get(pin.id) ?? pinItem(pin));
+  for (const item of [...pinItems.children]) if (!items.includes(item)) item.remove();
+  items.forEach((item, k) => { if (pinItems.children[k] !== item) pinItems.insertBefore(item, pinItems.children[k] ?? null); });
+  items.forEach(refreshPin);
   find(".hint").hidden = pins.length > 0;
   for (const action of ["export", "clear"]) find(`[data-action=${action}]`).disabled = pins.length === 0;
-}
-
-function markStyle() {
-  studio.get("pins").forEach((pin, k) => pinItems.children[k]?.classList.toggle("on", sameStyle(pin.z)));
 }
 
 // ---- drawings
@@ -84,8 +93,8 @@ function drawingItem(drawing, index) {
   item.className = "item";
   item.setAttribute("role", "listitem");
   const name = t("drawing", { number: index + 1 });
-  const use = useButton(drawing.thumb, t("useDrawing", { name }));
-  use.addEventListener("click", () => loadDrawing(drawing.sketch));
+  const use = pictureButton(drawing.thumb, t("useDrawing", { name }), () => loadDrawing(drawing.sketch));
+  use.className = "use";
   item.append(use, iconButton("remove", t("remove", { name }), () => studio.remove("drawings", drawing.id)));
   return item;
 }
@@ -124,24 +133,31 @@ async function importPins(picked) {
 
 /** Add pins that are not here yet, with a picture of each on the current drawing. */
 async function addPins(found) {
+  const thumbs = await paintThumbs(found);
   const known = new Set(studio.get("pins").map((pin) => pin.hash + pin.z));
-  const fresh = found.filter((pin) => !known.has(pin.checkpoint_hash + pin.z.map(Math.fround)));
-  const thumbs = await paintThumbs(fresh);
-  const free = Math.max(0, studio.MAX_PINS - studio.get("pins").length);
-  const made = fresh.slice(0, free).map(({ name, z, checkpoint, checkpoint_hash: hash }, k) => ({
-    id: `${Date.now().toString(36)}${k}`, name, z: z.map(Math.fround), checkpoint, hash, thumb: thumbs[k] ?? PLACEHOLDER,
-  }));
-  studio.set("pins", [...studio.get("pins"), ...made]);
-  if (fresh.length > free) return studio.say(t("noRoom", { count: made.length, limit: studio.MAX_PINS }));
-  studio.say(t(made.length === 1 ? "importedOne" : "imported", { count: made.length }));
+  const made = found.map(({ name, z, checkpoint, checkpoint_hash: hash }, k) => ({
+    id: studio.freshId(), name, z: z.map(Math.fround), checkpoint, hash, thumb: thumbs[k] ?? PLACEHOLDER,
+  })).filter((pin) => !known.has(pin.hash + pin.z));
+  const { pins: limit } = studio.get("limits");
+  const added = made.slice(0, Math.max(0, limit - studio.get("pins").length));
+  studio.set("pins", [...studio.get("pins"), ...added]);
+  if (made.length > added.length) return studio.say(t("noRoom", { count: added.length, limit }));
+  if (added.length === 0) return studio.say(t("importedNone"));
+  studio.say(t(added.length === 1 ? "importedOne" : "imported", { count: added.length }));
 }
 
+/** A picture of each pin on the current drawing, by its own model. Codes of one length are asked for together. */
 async function paintThumbs(pins) {
+  const groups = new Map();
+  pins.forEach((pin, k) => {
+    const key = `${pin.z.length} ${pin.checkpoint}`;
+    groups.set(key, [...(groups.get(key) ?? []), k]);
+  });
   const thumbs = [];
-  for (const checkpoint of new Set(pins.map((pin) => pin.checkpoint))) {
-    const places = [...pins.keys()].filter((k) => pins[k].checkpoint === checkpoint);
-    const z = places.map((k) => pins[k].z);
-    const answer = await studio.ask("paint", { checkpoint, sketch: studio.get("sketch"), z, example: true });
+  for (const places of groups.values()) {
+    const [{ checkpoint }] = places.map((k) => pins[k]);
+    const wanted = { checkpoint, sketch: studio.get("sketch"), z: places.map((k) => pins[k].z), example: true };
+    const answer = await studio.ask("paint", wanted);
     places.forEach((k, n) => { thumbs[k] = answer.tiles?.[n]; });
   }
   return thumbs;
@@ -174,9 +190,12 @@ async function copyLink() {
 
 function openLink() {
   if (!location.hash.startsWith(LINK_START)) return;
-  const text = decodeURIComponent(location.hash.slice(LINK_START.length));
-  history.replaceState(null, "", location.pathname + location.search); // a reload must not undo what is done from now on
-  trigger("open", { text });
+  trigger("open", { text: location.hash.slice(LINK_START.length) });
+}
+
+/** A reload must not undo what is done from now on. */
+function forgetLink() {
+  if (location.hash.startsWith(LINK_START)) history.replaceState(null, "", location.pathname + location.search);
 }
 
 // ---- from Python
@@ -187,14 +206,27 @@ async function receive() {
   const value = props.value;
   if (!value?.model) return;
   studio.set("models", value.models);
+  if (value.limits) studio.set("limits", value.limits);
   studio.setModel(value.model);
   showError(value.error);
   const { restored } = value;
+  if (restored || value.error) forgetLink();
   if (!restored || restored.stamp === seen) return;
   seen = restored.stamp;
   if (restored.z) studio.setStyle(restored.z);
   studio.openTab(restored.tab);
-  if (restored.pins.length) await addPins(restored.pins);
+  if (!restored.pins.length) return;
+  await new Promise((resolve) => setTimeout(resolve, 500)); // until the canvas has the link's drawing, too
+  await addPins(restored.pins);
+}
+
+/** After a reload: the model, tab and style of before. A link has its own. */
+function returnToPlace() {
+  const { checkpoint, tab, style } = studio.lastPlace();
+  if (location.hash.startsWith(LINK_START) || !studio.get("models").includes(checkpoint)) return;
+  if (checkpoint !== studio.get("model").name) return trigger("reopen", { checkpoint, tab, z: style });
+  if (style?.length === studio.get("model").dim) studio.setStyle(style);
+  if (tab) studio.openTab(tab);
 }
 
 // ---- wiring
@@ -213,22 +245,27 @@ root.addEventListener("click", (event) => {
     actions[action]();
   }
 });
-document.addEventListener("click", (event) => {
-  if (!menu.contains(event.target)) menu.open = false;
-});
+closing(menu);
 
 let quiet = 0;
-window.addEventListener("studio:say", ({ detail }) => {
+window.addEventListener("studio:say", ({ detail: { message, undo } }) => {
   if (!element.isConnected) return;
   const line = find(".message");
-  line.textContent = detail.message;
+  line.querySelector("span").textContent = message;
+  const button = line.querySelector("button");
+  button.hidden = !undo;
+  button.onclick = () => {
+    line.classList.remove("shown");
+    undo();
+  };
   line.classList.add("shown");
   clearTimeout(quiet);
-  quiet = setTimeout(() => line.classList.remove("shown"), 4500);
+  quiet = setTimeout(() => line.classList.remove("shown"), undo ? 8000 : 4500);
 });
 
 studio.on(["pins", "model"], showPins, element);
-studio.on("style", markStyle, element);
+studio.on("pins", () => showError(""), element);
+studio.on("style", () => [...pinItems.children].forEach(refreshPin), element);
 studio.on("drawings", showDrawings, element);
 studio.on("sketch", showKeep, element);
 watch("value", receive);
@@ -237,7 +274,7 @@ showPins();
 showDrawings();
 showKeep();
 // Gradio hears events a moment after the page is there.
-const whenHeard = () => setTimeout(openLink, 300);
+const whenHeard = () => setTimeout(() => { openLink(); returnToPlace(); }, 300);
 if (window.studioReady) whenHeard();
 else window.addEventListener("studio:ready", whenHeard, { once: true });
 window.addEventListener("hashchange", () => element.isConnected && openLink());

@@ -42,7 +42,8 @@ function makeRow(axis, place) {
   const [range, number] = row.querySelectorAll("input");
   Object.assign(range, { min: -RANGE, max: RANGE, step: 0.01 });
   Object.assign(number, { min: -RANGE, max: RANGE, step: 0.1 });
-  for (const input of [range, number]) input.setAttribute("aria-label", t("slider", { name }));
+  range.setAttribute("aria-label", t("slider", { name }));
+  number.setAttribute("aria-label", t("number", { name }));
   if (ramp) range.style.setProperty("--ramp", `linear-gradient(to right, ${ramp.join(", ")})`);
   const measured = effect !== null;
   row.querySelector(".effect").hidden = !measured;
@@ -56,7 +57,10 @@ function makeRow(axis, place) {
   range.addEventListener("change", () => move(axis, range.valueAsNumber));
   range.addEventListener("dblclick", () => move(axis, 0));
   number.addEventListener("input", () => Number.isFinite(number.valueAsNumber) && move(axis, number.valueAsNumber, true));
-  number.addEventListener("change", () => move(axis, Number.isFinite(number.valueAsNumber) ? number.valueAsNumber : 0));
+  number.addEventListener("change", () => {
+    move(axis, Number.isFinite(number.valueAsNumber) ? number.valueAsNumber : 0);
+    number.value = shown(coordinates(studio.get("style"))[axis]);
+  });
   return { row, axis, range, number };
 }
 
@@ -79,13 +83,15 @@ function build() {
   showValues();
 }
 
+const shown = (value) => Number(value.toFixed(2));
+
 function showValues() {
   const style = studio.get("style");
   if (!style || style.length !== studio.get("model")?.dim) return;
   const coords = coordinates(style);
   for (const { axis, range, number } of rows) {
     if (document.activeElement !== range || Math.abs(range.valueAsNumber - coords[axis]) > 0.006) range.value = coords[axis];
-    if (document.activeElement !== number) number.value = Number(coords[axis].toFixed(2));
+    if (document.activeElement !== number) number.value = shown(coords[axis]);
   }
 }
 

@@ -2,21 +2,23 @@
 
 const [image, blank] = [find(".picture img"), find(".picture .blank")];
 
+let painted = null; // the code of the picture on show
+
 const paint = studio.newestOnly(async () => {
-  const model = studio.get("model");
   const z = studio.get("style");
-  if (!model || !z) return;
+  if (!studio.get("model") || !z) return;
   if (!studio.get("sketch")) return showBlank();
   const since = performance.now();
   const answer = await ask("paint", { ...subject(), z: [z] });
   if (!answer) return;
   if (answer.tiles.length === 0) return showBlank(); // erased all over
   image.src = answer.tiles[0];
+  painted = z;
   await image.decode().catch(() => {});
   image.hidden = false;
   blank.hidden = true;
   showButtons();
-  const detail = { milliseconds: performance.now() - since, server: answer.milliseconds };
+  const detail = { milliseconds: performance.now() - since };
   window.dispatchEvent(new CustomEvent("studio:styled", { detail }));
 });
 
@@ -44,8 +46,8 @@ async function save() {
 }
 
 async function random() {
-  const answer = await ask("random_style", { ...subject(), seed: Math.floor(Math.random() * 2 ** 32) });
-  if (answer) studio.setStyle(answer.z);
+  const answer = await ask("random_styles", { ...model(), count: 1, seed: randomSeed() });
+  if (answer) studio.setStyle(answer.z[0]);
 }
 
 const actions = {
@@ -54,7 +56,7 @@ const actions = {
   centre: () => studio.setStyle(new Array(studio.get("model").dim).fill(0)),
   random,
   save,
-  pin: () => studio.pin(studio.get("style"), image.src),
+  pin: () => studio.pin(painted, image.src),
   example: () => window.dispatchEvent(new CustomEvent("studio:load-example", { detail: { index: 0 } })),
   draw: () => studio.openTab("draw"),
 };

@@ -1,15 +1,16 @@
 // Film strips: one slider moves, the rest stays. Or a grid over two of them. A press goes there.
 
-const STEPS = 7;
+const STEPS = innerWidth < 560 ? 5 : 7; // a phone shows fewer, large enough to tell apart
 const DEFAULT_STRIPS = 3;
+const MAX_STRIPS = 9; // of 7 pictures: the server paints 64 at once
 let shape = "strips";
 let space = "dims";
 let chosen = []; // axes of the strips
-let model = null;
+let facts = null; // of the model that chips and menus are for
 
 const list = find(".strips");
 const [across, down, side] = [find(".across"), find(".down"), find(".side")];
-const sliders = () => (space === "dims" ? model.sliders : model.directions.sliders);
+const sliders = () => (space === "dims" ? facts.sliders : facts.directions.sliders);
 
 /** Axes by effect, the strongest first; by number where nothing was measured. */
 function byEffect() {
@@ -19,16 +20,16 @@ function byEffect() {
 const axisName = (axis) => (space === "dims" ? `z${axis + 1}` : `↗${byEffect().indexOf(axis) + 1}`);
 
 function setUp() {
-  model = studio.get("model");
-  if (!model.directions) space = "dims";
-  find(".space").hidden = !model.directions;
+  facts = studio.get("model");
+  if (!facts.directions) space = "dims";
+  find(".space").hidden = !facts.directions;
   selectSpace(space);
   const ranked = byEffect();
   chosen = ranked.slice(0, DEFAULT_STRIPS).sort((a, b) => a - b);
   showChips();
   for (const [select, axis] of [[across, ranked[0]], [down, ranked[1] ?? ranked[0]]]) {
     select.replaceChildren(...[...sliders().keys()].map((each) => new Option(axisName(each), each)));
-    select.value = axis;
+    select.value = select.dataset.last = axis;
   }
 }
 
@@ -40,7 +41,8 @@ function showChips() {
     chip.classList.toggle("dead", sliders()[axis].dead);
     chip.setAttribute("aria-pressed", chosen.includes(axis));
     chip.addEventListener("click", () => {
-      chosen = chosen.includes(axis) ? chosen.filter((each) => each !== axis) : [...chosen, axis].sort((a, b) => a - b);
+      if (chosen.includes(axis)) chosen = chosen.filter((each) => each !== axis);
+      else if (chosen.length < MAX_STRIPS) chosen = [...chosen, axis].sort((a, b) => a - b);
       chip.setAttribute("aria-pressed", chosen.includes(axis));
       update();
     });
@@ -56,30 +58,36 @@ const update = studio.newestOnly(async () => {
   find(".axes").hidden = shape !== "grid";
   find(".blank").hidden = Boolean(sketch);
   list.hidden = !sketch;
+  find("[data-action=sheet]").disabled = !sketch || (shape === "strips" && chosen.length === 0);
   if (!sketch || !z) return;
   if (shape === "grid") await paintGrid(z);
   else await paintStrips(z);
 });
 
 async function paintStrips(z) {
-  const wanted = chosen;
-  while (list.children.length > wanted.length || list.firstElementChild?.className === "square") list.lastChild.remove();
-  for (const [place, axis] of wanted.entries()) {
+  const wanted = chosen.map((axis) => ({ axis, strip: stripOf(axis) }));
+  list.replaceChildren(...wanted.map(({ strip }) => strip));
+  for (const { axis, strip } of wanted) {
+    const key = [facts.hash, space, z, studio.get("sketch")].join("\n");
+    if (strip.key === key) continue; // painted already
     const answer = await ask("sweep", { ...subject(), z, slider: axis, directions: space === "directions", steps: STEPS });
     if (!answer) return;
-    showTiles(stripAt(place, axis), answer, STEPS);
+    strip.key = key;
+    showTiles(strip.querySelector(".tiles"), answer, STEPS);
   }
 }
 
-function stripAt(place, axis) {
-  if (!list.children[place]) {
-    const strip = document.createElement("div");
-    strip.className = "strip";
-    strip.innerHTML = '<span class="name"></span><div class="tiles"></div>';
-    list.append(strip);
-  }
-  list.children[place].querySelector(".name").textContent = axisName(axis);
-  return list.children[place].querySelector(".tiles");
+/** The strip of a slider, kept while others come and go. */
+function stripOf(axis) {
+  const id = `${space}${axis}`;
+  const there = [...list.children].find((strip) => strip.dataset.id === id);
+  if (there) return there;
+  const strip = document.createElement("div");
+  strip.className = "strip";
+  strip.dataset.id = id;
+  strip.innerHTML = '<span class="name"></span><div class="tiles"></div>';
+  strip.querySelector(".name").textContent = axisName(axis);
+  return strip;
 }
 
 async function paintGrid(z) {
@@ -128,12 +136,19 @@ async function saveSheet() {
 const selectShape = segmented(".shape", (value) => { shape = value; update(); });
 const selectSpace = segmented(".space", (value) => { space = value; setUp(); update(); });
 selectShape(shape);
-for (const select of [across, down, side]) select.addEventListener("change", () => update());
+for (const [select, other] of [[across, down], [down, across]]) {
+  select.addEventListener("change", () => {
+    if (select.value === other.value) other.value = select.dataset.last; // two different ones: they change places
+    for (const each of [across, down]) each.dataset.last = each.value;
+    update();
+  });
+}
+side.addEventListener("change", () => update());
 find("[data-action=sheet]").addEventListener("click", saveSheet);
 
 keepFresh(["model", "sketch", "style"], () => {
   if (!studio.get("model")) return;
   studio.startStyle();
-  if (model !== studio.get("model")) setUp();
+  if (facts !== studio.get("model")) setUp();
   update();
 });

@@ -6,31 +6,27 @@ import html
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from bicyclegan.errors import UserError
 from bicyclegan.images import encode_data_url
 from bicyclegan.matrix import MAX_STYLES
-from bicyclegan.metrics.distance import RGB, best_distance, download_backbone
-from bicyclegan.metrics.spread import (
-    distance_figure,
-    mean_distance,
-    pairwise_distances,
-    variation_map,
-    variation_picture,
-)
-from bicyclegan.ui.i18n import error_text, for_js, i18n, language, text
-from bicyclegan.ui.model_facts import metric_label
+from bicyclegan.metrics.distance import download_backbone
+from bicyclegan.metrics.spread import distance_figure, variation_map, variation_picture
+from bicyclegan.pins import MAX_DIM
+from bicyclegan.ui.i18n import error_text, for_js, i18n, language, plain_message, text
 from bicyclegan.ui.panel import Panel
+from bicyclegan.ui.row import Row, measure_row
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.tabs.draw import HIDDEN
 from bicyclegan.ui.wanted import Wanted
 
-HIDDEN = {"api_visibility": "private", "show_progress": "hidden"}
 IN_ORDER = {"trigger_mode": "multiple", "concurrency_id": "compare", "concurrency_limit": 1}
 """One after the other. Not `always_last`: Gradio's 6.31 sends the data of an older event with the last one."""
 COMPARE_JS = "() => { window.dispatchEvent(new CustomEvent('studio:compare')); }"
+MEASURE_AGAIN_JS = "() => { window.dispatchEvent(new CustomEvent('studio:measure-again')); }"
 BACKBONE = "squeeze"
 """Network of LPIPS that the button fetches: 5 MB, where the one that the paper recommends has 233."""
 
@@ -41,8 +37,6 @@ log = logging.getLogger(__name__)
 class Numbers:
     """What is shown of the row that somebody asked about."""
 
-    asked: gr.State
-    """The question, to be measured again when better numbers can be had."""
     box: gr.Group
     text: gr.HTML
     figure: gr.Plot
@@ -62,10 +56,10 @@ def build_compare(studio: Studio) -> dict[str, gr.Dropdown]:
         elem_id="matrix",
     )
     numbers = _numbers()
-    shown = [numbers.asked, numbers.box, numbers.text, numbers.figure, numbers.variation, numbers.fetch]
+    shown = [numbers.box, numbers.text, numbers.figure, numbers.variation, numbers.fetch]
     matrix.measure(handlers.measure, None, shown, **HIDDEN, **IN_ORDER)
     fetched = numbers.fetch.click(handlers.fetch, None, numbers.fetch, api_visibility="private")
-    fetched.success(handlers.measure_again, numbers.asked, shown, **HIDDEN, **IN_ORDER)
+    fetched.success(None, None, None, js=MEASURE_AGAIN_JS)
     return _models(studio, handlers)
 
 
@@ -76,7 +70,7 @@ def _numbers() -> Numbers:
             figure = gr.Plot(show_label=False, container=False, elem_id="distances")
             variation = gr.HTML(apply_default_css=False, elem_id="variation")
         fetch = gr.Button(i18n("compare.fetch"), visible=False, size="sm", elem_id="fetch")
-    return Numbers(gr.State(None, time_to_live=3600), box, summary, figure, variation, fetch)
+    return Numbers(box, summary, figure, variation, fetch)
 
 
 def _models(studio: Studio, handlers: CompareHandlers) -> dict[str, gr.Dropdown]:
@@ -104,32 +98,29 @@ class CompareHandlers:
         self.studio = studio
 
     def measure(self, event: gr.EventData, request: gr.Request) -> tuple:
-        """Numbers of a row that was just asked about."""
-        return self.measure_again(dict(event._data), request)
-
-    def measure_again(self, asked: dict[str, Any] | None, request: gr.Request) -> tuple:
         """How far the pictures of a row are from each other, pair by pair and on average, and where they differ."""
         lang = language(request)
         try:
-            wanted = Wanted(asked)
-            name, row = wanted.text("checkpoint"), wanted.integer("row", 1, 99)
-            dim = self.studio.pipeline(name).config.model.latent_dim
-            codes = wanted.codes("z", dim, limit=MAX_STYLES)
-            images = self.studio.paint_codes(name, wanted.sketch(), codes).images
+            wanted = Wanted.of(event)
+            name, number = wanted.text("checkpoint"), wanted.integer("row", 1, 99)
+            codes = wanted.codes("z", self.studio.pipeline(name).config.model.latent_dim, limit=MAX_STYLES)
+            row = measure_row(self.studio, name, wanted.sketch(), codes)
         except UserError as error:
             raise gr.Error(html.escape(error_text(lang, error)), print_exception=False) from None
-        distance = best_distance()
-        matrix = pairwise_distances(images, distance)
-        label = metric_label(distance.name)
-        words = {"row": row, "count": len(images), "metric": label, "value": f"{mean_distance(matrix):.3f}"}
+        return self._shown(row, number, lang)
+
+    def _shown(self, row: Row, number: int, lang: str) -> tuple:
+        """Updates of all parts of `Numbers`. number: of the row in the table, from 1."""
+        count, rough = len(row.images), row.metric == "RGB"
+        words = {"row": number, "count": count, "metric": row.metric, "value": f"{row.mean:.3f}"}
+        variation = encode_data_url(variation_picture(variation_map(row.images)), "png")
         return (
-            asked,
             gr.Group(visible=True),
             f"<h4>{text(lang, 'compare.row', **words)}</h4><p>{text(lang, 'compare.diversity', **words)}</p>"
-            + (f"<p>{text(lang, 'compare.rgb')}</p>" if distance is RGB else ""),
-            distance_figure(matrix, [str(k + 1) for k in range(len(images))], label),
-            _picture(encode_data_url(variation_picture(variation_map(images)), "png"), text(lang, "compare.variation")),
-            gr.Button(visible=distance is RGB),
+            + (f"<p>{text(lang, 'compare.rgb')}</p>" if rough else ""),
+            distance_figure(row.distances, [str(k + 1) for k in range(count)], row.metric),
+            _picture(variation, text(lang, "compare.variation")),
+            gr.Button(visible=rough),
         )
 
     def fetch(self, request: gr.Request, progress: gr.Progress = gr.Progress(track_tqdm=True)) -> gr.Button:  # noqa: B008
@@ -144,15 +135,35 @@ class CompareHandlers:
         """The same drawing and code by two models."""
         lang = language(request)
         try:
-            wanted = Wanted(dict(event._data))
-            sketch, code = wanted.sketch(), wanted.items("z", 4096)
-            pictures = tuple(self.studio.paint_codes(name, sketch, [code]).images[0] for name in (a, b))
+            wanted = Wanted.of(event)
+            codes = {name: self._code(wanted, name) for name in (a, b)}  # both, before any is painted
+            sketch = wanted.sketch()
+            pictures = tuple(self.studio.look(name, sketch, codes[name])[0] for name in (a, b))
         except UserError as error:
-            return gr.skip(), {"error": error_text(lang, error), "stamp": time.monotonic_ns()}
+            return _not_compared(error_text(lang, error))
+        except gr.Error as error:  # a shared GPU has a quota
+            return _not_compared(plain_message(error))
         except Exception:
             log.exception("comparing failed")
-            return gr.skip(), {"error": text(lang, "draw.failed"), "stamp": time.monotonic_ns()}
+            return _not_compared(text(lang, "draw.failed"))
         return pictures, {"error": "", "stamp": time.monotonic_ns()}
+
+    def _code(self, wanted: Wanted, name: str) -> np.ndarray:
+        """The style (1, D), where the model called `name` takes it."""
+        dim, found = self.studio.pipeline(name).config.model.latent_dim, len(wanted.items("z", MAX_DIM))
+        if found != dim:
+            raise UserError(
+                "compare_dim",
+                "{name} takes styles of {expected} numbers, this one has {found}. Choose another model or style.",
+                name=name,
+                expected=dim,
+                found=found,
+            )
+        return wanted.code("z", dim)[None]
+
+
+def _not_compared(why: str) -> tuple:
+    return gr.skip(), {"error": why, "stamp": time.monotonic_ns()}
 
 
 def _picture(source: str, caption: str) -> str:

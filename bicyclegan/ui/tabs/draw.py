@@ -14,18 +14,17 @@ import numpy as np
 from PIL import Image
 
 from bicyclegan.errors import UserError
-from bicyclegan.images import decode_data_url, encode_data_url, load_image
-from bicyclegan.latent import check_integer
+from bicyclegan.images import encode_data_url, load_image
 from bicyclegan.sketch import Sketch, with_detail
 from bicyclegan.ui.canvas import SketchCanvas
-from bicyclegan.ui.i18n import error_text, i18n, language, text
+from bicyclegan.ui.i18n import error_text, i18n, language, plain_message, text
 from bicyclegan.ui.knob import Knob
 from bicyclegan.ui.strip import SketchStrip
 from bicyclegan.ui.studio import Painting, Studio
 from bicyclegan.ui.wall import PhotoWall
+from bicyclegan.ui.wanted import Wanted
 
 MAX_VARIATIONS = 16
-MAX_PHOTO_BYTES = 25 << 20
 PHOTO_SIZE = 512
 """Longest side in pixels of a photo while it waits for another level of detail."""
 BUSY_JS = "(...values) => { window.dispatchEvent(new CustomEvent('studio:busy')); return values; }"
@@ -166,14 +165,18 @@ class DrawHandlers:
         request: gr.Request,
     ) -> dict[str, Any]:
         """A new wall. Mistakes come back as its message; without a drawing it is empty."""
-        wanted = {"sketch": drawing, "checkpoint": checkpoint, "count": count, "seed": seed, "truncation": truncation}
+        numbers = {"count": count, "seed": seed, "truncation": truncation}
+        wanted = {"sketch": drawing or "", "checkpoint": checkpoint, **numbers}
         lang = language(request)
         try:
             start = time.perf_counter()
-            painting = self._paint(wanted)
+            sketch = Wanted(wanted).sketch()
+            painting = None if sketch.is_empty else self._paint(Wanted(wanted), sketch)
             milliseconds = 1000 * (time.perf_counter() - start)
         except UserError as error:
             return _bare_wall(error_text(lang, error))
+        except gr.Error as error:  # a shared GPU has a quota
+            return _bare_wall(plain_message(error))
         except Exception:
             log.exception("painting failed")
             return _bare_wall(text(lang, "draw.failed"))
@@ -187,13 +190,16 @@ class DrawHandlers:
         """Paint the wall again and return one tile as PNG with its recipe: {"url", "name"} or {"error"}."""
         lang = language(request)
         try:
-            asked, index = wanted["request"], wanted["index"]
-            painting = self._paint(asked)
-            index = check_integer("index", index, 0, len(painting.images) - 1)
+            asked = Wanted(wanted)
+            wall = Wanted(asked.data.get("request"))
+            painting = self._paint(wall, wall.drawing())
+            index = asked.integer("index", 0, len(painting.images) - 1)
             name = f"{painting.checkpoint}-{painting.hash[:8]}-seed{painting.seed}-{index + 1}.png"
             return {"url": png_url(painting, index), "name": name}
         except UserError as error:
             return {"error": error_text(lang, error)}
+        except gr.Error as error:
+            return {"error": plain_message(error)}
         except Exception:
             log.exception("a download failed")
             return {"error": text(lang, "draw.failed")}
@@ -206,7 +212,7 @@ class DrawHandlers:
         """Put an example on the canvas."""
         try:
             examples = self.studio.examples(checkpoint)
-            index = check_integer("index", event.index, 0, len(examples) - 1)
+            index = Wanted.of(event).integer("index", 0, len(examples) - 1)
         except UserError as error:
             raise _toast(error, request) from None
         return examples[index], None, gr.Slider(visible=False)
@@ -214,8 +220,8 @@ class DrawHandlers:
     def trace_photo(self, checkpoint: str, event: gr.EventData, request: gr.Request) -> tuple:
         """A photo's edges as the layer under the strokes; the photo is kept for another level of detail."""
         try:
-            data = decode_data_url(event.data_url, MAX_PHOTO_BYTES)
-            photo = fit_photo(load_image(data, name=str(getattr(event, "name", ""))[:80]))
+            called, data = Wanted.of(event).picture_file()
+            photo = fit_photo(load_image(data, name=called))
             lines = self._trace(checkpoint, photo, 0.0)
         except UserError as error:
             raise _toast(error, request) from None
@@ -236,20 +242,13 @@ class DrawHandlers:
             raise _toast(error, request) from None
         return replace(sketch, raster=lines.raster), gr.skip(), gr.skip()
 
-    def _paint(self, wanted: dict[str, Any]) -> Painting | None:
-        if not wanted["sketch"]:
-            return None
-        sketch = Sketch.from_json(wanted["sketch"])
-        if sketch.is_empty:
-            return None
-        count = check_integer("count", wanted["count"], 1, MAX_VARIATIONS)
-        seed = wanted["seed"] or 0  # the box is empty while somebody types
-        return self.studio.paint(wanted["checkpoint"], sketch, count, seed, wanted["truncation"])
+    def _paint(self, wanted: Wanted, sketch: Sketch) -> Painting:
+        count, truncation = wanted.integer("count", 1, MAX_VARIATIONS), wanted.data.get("truncation")
+        return self.studio.paint(wanted.data.get("checkpoint"), sketch, count, wanted.seed(), truncation)
 
     def _trace(self, checkpoint: str, photo: np.ndarray, detail: float) -> np.ndarray:
-        pipe = self.studio.pipeline(checkpoint)
-        style = pipe.config.edge_style and with_detail(pipe.config.edge_style, detail)
-        return pipe.edges(photo, style)
+        style = self.studio.pipeline(checkpoint).config.edge_style
+        return self.studio.edges(checkpoint, photo, style and with_detail(style, detail))
 
 
 def fit_photo(photo: Image.Image) -> np.ndarray:

@@ -10,7 +10,7 @@ from bicyclegan.ui.panel import Panel
 
 def build_explore() -> None:
     """Create the tab's panels: the picture on the left, the ways to another style on the right."""
-    with gr.Row(elem_classes="explore"):
+    with gr.Row(elem_classes="explore-page"):
         with gr.Column(scale=5, min_width=280):
             Panel("stage.html", "stage.css", ["stage.js"], for_js("stage"), elem_id="stage")
         with gr.Column(scale=7, min_width=280), gr.Tabs(elem_id="ways"):
