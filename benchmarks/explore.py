@@ -38,7 +38,7 @@ from bicyclegan.ui.studio import Studio
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 ROWS, STYLES = 6, 8
-WARM_UP = 100
+WARM_UP = 300
 """Interactions before memory is read for the first time."""
 START_JS = """sketch => {
     window.shown = [];

@@ -29,7 +29,7 @@ from bicyclegan.sketch.kind import describe_sketches
 from bicyclegan.style_search import ColourMatch, find_colour
 from bicyclegan.ui.kept import Kept
 from bicyclegan.ui.lane import Lane
-from bicyclegan.ui.memory import give_back_memory
+from bicyclegan.ui.memory import trimmer
 from bicyclegan.ui.settings import Settings
 
 MAX_LOADED = 3
@@ -42,8 +42,6 @@ LOOK_BYTES = 24 << 20
 """Of pictures that were looked at last: five hundred of 128 px."""
 PHOTO_BYTES = 4 << 20
 """Of codes and edges of photos that were read last."""
-TRIM_EVERY = 200
-"""Pictures after which free memory is given back; that takes 2 to 5 ms."""
 GPU_SECONDS = 15
 """What one request may take on a Space's shared GPU."""
 
@@ -108,7 +106,6 @@ class Studio:
         self._loading: dict[str, Lock] = {}
         self._looked = Kept(LOOK_BYTES)
         self._photos = Kept(PHOTO_BYTES)
-        self._untrimmed = 0
         self._render = on_gpu(self._render_here)
         self._encode = on_gpu(self._encode_here)
         self._search = on_gpu(self._search_here)
@@ -204,7 +201,7 @@ class Studio:
             self.pipeline(name)  # others may have driven it out meanwhile
             with self._lane.turn(again=again or bool(images), long=len(parts) > 1):
                 painted, raster = self._render(name, digest, sketch, part)
-                self._count(len(painted))
+                trimmer().count(len(painted))
             images += painted
         return Painting(images, raster, pipe.config.name, pipe.hash, sketch, codes)
 
@@ -252,12 +249,6 @@ class Studio:
         """A painting for each row of a sheet; names: of the rows' checkpoints."""
         rows = enumerate(zip(names, recipe.rows, strict=True))
         return [self.paint_codes(name, row.sketch, recipe.z, again=k > 0) for k, (name, row) in rows]
-
-    def _count(self, painted: int) -> None:
-        self._untrimmed += painted
-        if self._untrimmed >= TRIM_EVERY:
-            self._untrimmed = 0
-            give_back_memory()
 
     # Photos
 
