@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from studio_visitor import NAME, Visitor
+from studio_visitor import NAME, OTHER, Visitor
 
 from bicyclegan.checkpoints import DEFAULT_ROOT
 
@@ -117,6 +117,16 @@ def checkpoints(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("checkpoints")
     for name in (NAME, "other"):
         shutil.copytree(DEFAULT_ROOT / NAME, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def three_models(tmp_path_factory, make_checkpoint) -> Path:
+    """The shipped models, and a small one, called short, whose codes have 3 numbers."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for name in (NAME, OTHER):
+        shutil.copytree(DEFAULT_ROOT / name, root / name)
+    make_checkpoint(root / "short", latent_dim=3)
     return root
 
 

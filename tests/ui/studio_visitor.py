@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-NAME = "edges2shoes"
+NAME, OTHER = "edges2shoes", "edges2clothes"
 OUTLINE = [(30, 150), (35, 118), (90, 100), (118, 70), (150, 95), (225, 130), (230, 165), (35, 165), (30, 150)]
 LACE = [(95, 100), (118, 116)]
 
@@ -63,6 +63,11 @@ class Visitor:
     def choose_photo(self, name: str, data: bytes) -> None:
         file = {"name": name, "mimeType": "image/png", "buffer": data}
         self.page.locator("#canvas input[type=file]").set_input_files(file)
+
+    def choose_model(self, name: str) -> None:
+        self.page.locator("#picker input").click()
+        self.page.get_by_role("option", name=name, exact=True).click()
+        self.page.wait_for_function("name => studio.get('model').name === name", arg=name)
 
     def open_tab(self, name: str) -> None:
         number = ("draw", "explore", "compare").index(name)

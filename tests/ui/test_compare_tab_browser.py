@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from studio_visitor import LACE, NAME, OUTLINE, Visitor
+from studio_visitor import LACE, NAME, OTHER, OUTLINE, Visitor
 
 from bicyclegan.checkpoints import DEFAULT_ROOT, load_examples
 from bicyclegan.pipeline import Pipeline
@@ -19,17 +18,10 @@ from bicyclegan.recipe import read_recipe
 
 pytestmark = pytest.mark.browser
 
-OTHER = "edges2clothes"
-
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory, make_checkpoint) -> Path:
-    """The shipped models, and a small one whose codes are shorter."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    for name in (NAME, OTHER):
-        shutil.copytree(DEFAULT_ROOT / name, root / name)
-    make_checkpoint(root / "short", latent_dim=3)
-    return root
+def checkpoints(three_models) -> Path:
+    return three_models
 
 
 @pytest.fixture
@@ -149,26 +141,20 @@ def test_the_next_change_stops_what_is_under_way(comparer):
         assert np.abs(comparer.pixels(source).astype(int) - np.asarray(image)).mean() < 3
 
 
-def choose_model(visitor, name: str) -> None:
-    visitor.page.locator("#picker input").click()
-    visitor.page.get_by_role("option", name=name, exact=True).click()
-    visitor.page.wait_for_function("name => studio.get('model').name === name", arg=name)
-
-
 def test_each_model_keeps_its_table(comparer):
     add_column(comparer, "A random style")
     comparer.table(3, 7)
     z = codes(comparer)
-    choose_model(comparer, "short")
+    comparer.choose_model("short")
     comparer.table(1, 6)
-    choose_model(comparer, NAME)
+    comparer.choose_model(NAME)
     comparer.table(3, 7)
     assert codes(comparer) == z
 
 
 def test_a_style_of_another_model_is_marked(comparer):
     comparer.pin_wall(0)
-    choose_model(comparer, OTHER)
+    comparer.choose_model(OTHER)
     comparer.page.locator("#matrix .adder.columns summary").click()
     comparer.page.locator("#matrix .adder.columns").get_by_role("button", name="Style 1").click()
     assert NAME in comparer.message()

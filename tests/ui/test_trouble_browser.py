@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from studio_visitor import LACE, NAME, OUTLINE, Visitor
-
-from bicyclegan.checkpoints import DEFAULT_ROOT
+from studio_visitor import LACE, OTHER, OUTLINE, Visitor
 
 pytestmark = pytest.mark.browser
 
-OTHER = "edges2clothes"
 QUESTIONS = "**/component_server**"
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory, make_checkpoint) -> Path:
-    """The shipped models, and a small one whose codes are shorter."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    for name in (NAME, OTHER):
-        shutil.copytree(DEFAULT_ROOT / name, root / name)
-    make_checkpoint(root / "short", latent_dim=3)
-    return root
+def checkpoints(three_models) -> Path:
+    return three_models
 
 
 @pytest.fixture
@@ -62,12 +53,6 @@ class Gate:
         self.shut = False
         for route in self.held:
             route.continue_()
-
-
-def choose_model(visitor: Visitor, name: str) -> None:
-    visitor.page.locator("#picker input").click()
-    visitor.page.get_by_role("option", name=name, exact=True).click()
-    visitor.page.wait_for_function("name => studio.get('model').name === name", arg=name)
 
 
 def set_slider(visitor: Visitor, number: int, value: str) -> None:
@@ -159,7 +144,7 @@ def test_a_colour_found_for_a_model_that_was_left_is_not_used(explorer, model):
     explorer.page.locator("#match .word").fill("red")
     explorer.page.locator("#match .word").press("Enter")
     gate.wait()
-    choose_model(explorer, model)
+    explorer.choose_model(model)
     explorer.page.wait_for_function("() => studio.get('style')")
     style = explorer.style()
     gate.open()
@@ -285,7 +270,9 @@ def test_the_same_style_is_pinned_once(explorer):
 
 
 def test_a_reload_comes_back_to_model_tab_and_style(explorer):
-    choose_model(explorer, OTHER)
+    before = explorer.sources
+    explorer.choose_model(OTHER)
+    explorer.wall(other_than=before)
     explorer.page.locator("#stage [data-action=random]").click()
     explorer.page.wait_for_function("() => studio.get('style')?.some((value) => value)")
     explorer.page.wait_for_timeout(300)

@@ -26,6 +26,9 @@ from bicyclegan.ui.wanted import Wanted
 IN_ORDER = {"trigger_mode": "multiple", "concurrency_id": "compare", "concurrency_limit": 1}
 """One after the other. Not `always_last`: Gradio's 6.31 sends the data of an older event with the last one."""
 COMPARE_JS = "() => { window.dispatchEvent(new CustomEvent('studio:compare')); }"
+SHOW_NUMBERS_JS = (
+    "() => { document.querySelector('#numbers')?.scrollIntoView({ block: 'nearest', behavior: 'smooth' }); }"
+)
 MEASURE_AGAIN_JS = "() => { window.dispatchEvent(new CustomEvent('studio:measure-again')); }"
 BACKBONE = "squeeze"
 """Network of LPIPS that the button fetches: 5 MB, where the one that the paper recommends has 233."""
@@ -57,7 +60,8 @@ def build_compare(studio: Studio) -> dict[str, gr.Dropdown]:
     )
     numbers = _numbers()
     shown = [numbers.box, numbers.text, numbers.figure, numbers.variation, numbers.fetch]
-    matrix.measure(handlers.measure, None, shown, **HIDDEN, **IN_ORDER)
+    measured = matrix.measure(handlers.measure, None, shown, **HIDDEN, **IN_ORDER)
+    measured.success(None, None, None, js=SHOW_NUMBERS_JS)
     fetched = numbers.fetch.click(handlers.fetch, None, numbers.fetch, api_visibility="private")
     fetched.success(None, None, None, js=MEASURE_AGAIN_JS)
     return _models(studio, handlers)
