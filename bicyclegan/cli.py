@@ -399,6 +399,8 @@ def plain_text(box: str) -> str:
     rows = [line.strip(" │") for line in box.splitlines() if line.startswith(inside)]
     rows = [row for row in rows if row.strip("─-") and not row.startswith(("For full helptext", "run - --help"))]
     problem, _, argument = re.sub(r"^Error parsing \S+: ", "", " ".join(rows)).partition(" Argument helptext: ")
+    if misplaced := re.findall(r"(\S+) \(applied to [^)]*\)", problem):  # another command has an option of that name
+        problem = f"Unrecognized options: {', '.join(misplaced)}"
     text = f"{argument.split()[0]}: {problem}" if argument else problem
     return text.rstrip(" .") + "."
 

@@ -38,6 +38,10 @@ BESIDE = ROOT.parent / "shared" / "official"
 GOLDEN = Path(os.environ.get("OFFICIAL_GOLDEN") or (BESIDE if BESIDE.is_dir() else FIXTURES))
 ROOTS = list(dict.fromkeys((GOLDEN, FIXTURES)))
 TOLERANCE = 1e-5
+"""On top of what single precision costs on this processor, which is measured against double precision: processors add
+in other orders, and where one agrees with the recording to the last bit another is 2e-5 away."""
+MAX_ROUNDING = 5e-5
+"""More than that is no rounding."""
 FAST_TOLERANCE = 1e-4
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -46,6 +50,8 @@ LOSS_TOLERANCE = 1e-4
 LOSS_FLOOR = 1e-7
 """Absolute: KL of codes that are still those of the prior is rounding alone."""
 WEIGHT_TOLERANCE = 1e-4
+FEW = 1e-3
+"""Share of the weights that rounding may decide. With a loss weighed a tenth more it is 15 times as many and more."""
 OUTPUT_TOLERANCE = 1e-3
 ROUNDING = 1e-4
 """A gradient that is so much smaller in double precision than in single precision was rounding."""
@@ -104,10 +110,12 @@ def test_outputs_agree_with_the_official_code(folder: Path) -> None:
     network, recorded = load(folder)
     assert not network.training
     outputs = run(network, recorded)
+    exact = run(deepcopy(network).double(), {name: each.double() for name, each in recorded.items()})
     assert outputs.keys() == recorded.keys() - {"input", "z"}
     for name, output in outputs.items():
         assert recorded[name].std() > 1e-3, "a constant recording proves nothing"
-        assert difference(output, recorded[name]) <= TOLERANCE, name
+        assert (rounding := difference(output.double(), exact[name])) <= MAX_ROUNDING, name
+        assert difference(output, recorded[name]) <= TOLERANCE + rounding, name
     if isinstance(network, Generator):
         with torch.inference_mode():
             fast = FastGenerator(network)
@@ -254,10 +262,19 @@ def check_losses(record: StepRecord, config: LossConfig, recorded: dict[str, flo
 
 
 def check_weights(network: nn.Module, official: dict[str, Tensor], ignored: dict[str, Tensor], reach: float) -> None:
-    """Statistics of batch norm carry the biases before them, which may have moved by `reach`."""
+    """All weights but a few agree, and those few are no further away than Adam can have gone: `reach`.
+
+    Where the gradient of a weight is nearly zero its rounding decides where Adam steps. Processors round differently:
+    on one the recording is met to the last bit, on another 6 weights in 10,000 differ. Statistics of batch norm carry
+    the biases before them.
+    """
+    far, count = 0, 0
     for name, weight in network.named_parameters():
         error = (weight.detach() - official[name]).abs().masked_fill(ignored[name], 0)
-        assert error.max() <= WEIGHT_TOLERANCE, name
+        assert error.max() <= reach, name
+        far += (error > WEIGHT_TOLERANCE).sum().item()
+        count += error.numel()
+    assert far <= FEW * count, f"{far} of {count} weights are elsewhere"
     for name, value in network.named_buffers():
         if not name.endswith("num_batches_tracked"):
             assert difference(value, official[name]) <= WEIGHT_TOLERANCE + reach, name
