@@ -52,7 +52,8 @@ LOSS_FLOOR = 1e-7
 WEIGHT_TOLERANCE = 1e-4
 FEW = 1e-3
 """Share of the weights that rounding may decide. With a loss weighed a tenth more it is 15 times as many and more."""
-OUTPUT_TOLERANCE = 1e-3
+OUTPUT_TOLERANCE = 3e-3
+"""Of the trained networks: rounding alone was seen to make 1.4e-3, a loss weighed a tenth more at least 6e-3."""
 ROUNDING = 1e-4
 """A gradient that is so much smaller in double precision than in single precision was rounding."""
 LOSSES = {
