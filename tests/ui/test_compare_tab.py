@@ -14,6 +14,7 @@ from bicyclegan.metrics.distance import RGB, Distance
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.ui.settings import Settings
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.tabs import compare
 from bicyclegan.ui.tabs.compare import CompareHandlers, build_compare
 
 CODES = sample_codes(1, 4, 8)
@@ -114,3 +115,20 @@ def test_nothing_of_a_question_stays_on_the_server(handlers):
     assert not [block for block in demo.blocks.values() if isinstance(block, gr.State)]
     scripts = [function.js for function in demo.fns.values() if isinstance(function.js, str)]
     assert any("studio:measure-again" in script for script in scripts), "the page asks again"
+
+
+def test_the_button_fetches_the_network_and_leaves(handlers, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(compare, "download_backbone", wanted.append)
+    assert handlers.fetch(visitor()).visible is False
+    assert wanted == ["squeeze"]
+
+
+def test_a_network_that_cannot_be_fetched_says_how_to_do_it_by_hand(handlers, monkeypatch, tmp_path):
+    def fail(*_args, **_options):
+        raise OSError("no route")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    monkeypatch.setattr("bicyclegan.metrics.distance.weights_path", lambda name: tmp_path / name)
+    with pytest.raises(gr.Error, match="By hand: download https://"):
+        handlers.fetch(visitor())
