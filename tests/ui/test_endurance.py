@@ -21,6 +21,5 @@ WARM_UP = 10 * len(CYCLE)
 def test_hundreds_of_interactions_leave_nothing_behind(tmp_path):
     with running_app(tmp_path) as (url, process):
         endured = endure(url, process, tmp_path, interactions=300, warm_up=WARM_UP)
-    print(endured)
     assert endured.growth < 0.05, endured
     assert endured.disk < 200, endured

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import threading
+
+import pytest
 
 from bicyclegan.ui import memory
 
@@ -26,5 +29,23 @@ def test_when_nobody_asks_for_pictures_and_again_after_the_next():
         assert not given_back.acquire(timeout=0.2)  # once is enough
 
 
-def test_it_can_be_given_back_here_or_is_left_alone():
+@pytest.mark.parametrize("library", [object(), None])
+def test_another_c_library_is_left_alone(monkeypatch, library):
+    def open_library(_name):
+        if library is None:
+            raise OSError("there is none")
+        return library
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", open_library)
+    memory._malloc_trim.cache_clear()
+    try:
+        assert memory._malloc_trim() is None
+        memory.give_back_memory()
+    finally:
+        memory._malloc_trim.cache_clear()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked")
+def test_glibc_is_asked():
+    assert memory._malloc_trim() is not None
     memory.give_back_memory()
