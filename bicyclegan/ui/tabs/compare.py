@@ -16,6 +16,7 @@ from bicyclegan.matrix import MAX_STYLES
 from bicyclegan.metrics.distance import download_backbone
 from bicyclegan.metrics.spread import distance_figure, variation_map, variation_picture
 from bicyclegan.pins import MAX_DIM
+from bicyclegan.ui.cached_picture import cached_picture
 from bicyclegan.ui.i18n import error_text, for_js, i18n, language, plain_message, text
 from bicyclegan.ui.panel import Panel
 from bicyclegan.ui.row import Row, measure_row
@@ -142,7 +143,7 @@ class CompareHandlers:
             wanted = Wanted.of(event)
             codes = {name: self._code(wanted, name) for name in (a, b)}  # both, before any is painted
             sketch = wanted.sketch()
-            pictures = tuple(self.studio.look(name, sketch, codes[name])[0] for name in (a, b))
+            pictures = tuple(cached_picture(self.studio.look(name, sketch, codes[name])[0]) for name in (a, b))
         except UserError as error:
             return _not_compared(error_text(lang, error))
         except gr.Error as error:  # a shared GPU has a quota
