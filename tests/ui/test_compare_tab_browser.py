@@ -272,6 +272,24 @@ def test_one_model_against_another(comparer):
     assert "short" in comparer.panel_error("ab") or "(N, 3)" in comparer.panel_error("ab")
 
 
+def test_two_models_are_compared_once_for_each_style(comparer):
+    asked = []
+    comparer.page.on("request", lambda request: asked.append(request) if wants_two_models(request) else None)
+    for _ in range(3):  # open, close, open again
+        comparer.page.locator("#models > button").click()
+        comparer.page.wait_for_timeout(400)
+    comparer.page.locator("#ab-slider img").nth(1).wait_for()
+    assert len(asked) == 1
+    comparer.page.evaluate("studio.setStyle(studio.get('style').map((value) => -value))")
+    comparer.page.wait_for_timeout(400)
+    assert len(asked) == 2
+
+
+def wants_two_models(request) -> bool:
+    body = request.post_data if "queue/join" in request.url else None
+    return bool(body) and set(json.loads(body)["event_data"] or ()) == {"sketch", "z"}
+
+
 def test_before_anything_is_drawn_the_examples_show_what_it_is_for(visitor):
     visitor.open_tab("compare")
     visitor.page.locator("#matrix tbody tr").nth(1).locator("td img[src]").nth(5).wait_for()

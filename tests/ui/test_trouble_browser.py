@@ -285,6 +285,15 @@ def test_a_reload_comes_back_to_model_tab_and_style(explorer):
     assert again.page.locator("#picker input").input_value() == OTHER
 
 
+def test_a_tab_chosen_before_a_reload_came_back_to_its_place_stays_open(explorer):
+    explorer.page.reload()
+    compare = explorer.page.locator("#tabs > .tab-wrapper [role=tab]").nth(2)
+    compare.click()
+    explorer.page.wait_for_function("() => window.studioReady")
+    explorer.page.wait_for_timeout(600)  # Explore, the tab of before, is opened 300 ms after that
+    assert explorer.page.evaluate("studio.currentTab()") == "compare"
+
+
 def test_numbers_out_of_range_come_back_into_it(explorer):
     number = explorer.page.locator("#sliders .knob").nth(2).locator("input[type=number]")
     for typed, value in (("99", 3), ("-50", -3), ("", 0)):

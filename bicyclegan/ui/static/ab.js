@@ -25,26 +25,37 @@ function choose(pin) {
 
 const PATIENCE = 20_000; // ms until the next question is asked although the last one was not answered
 let answered = () => {};
+let asked = ""; // drawing and style that are shown or on their way
 
 /** Gradio paints the pictures; while it does, only the newest wish waits. */
 const compare = studio.newestOnly(async () => {
-  const answer = new Promise((resolve) => { answered = resolve; });
+  const answer = new Promise((resolve) => { answered = () => resolve(true); });
+  const tooLate = new Promise((resolve) => setTimeout(resolve, PATIENCE, false));
   startBusy();
   trigger("compare", { sketch: studio.get("sketch"), z: style() });
-  await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+  if (!await Promise.race([answer, tooLate])) asked = "";
   endBusy();
 });
 
 function refresh() {
   studio.startStyle();
   showStyles();
-  if (studio.get("sketch") && style()) compare();
-  else showError(t("drawFirst"));
+  if (!studio.get("sketch") || !style()) return showError(t("drawFirst"));
+  const wish = JSON.stringify([studio.get("sketch"), style()]);
+  if (wish === asked) return;
+  asked = wish;
+  compare();
 }
 
-window.addEventListener("studio:compare", () => element.isConnected && isShown() && refresh());
+function askAgain() {
+  asked = "";
+  refresh();
+}
+
+window.addEventListener("studio:compare", () => element.isConnected && isShown() && askAgain());
 watch("value", () => {
   answered();
   showError(props.value?.error);
+  if (props.value?.error) asked = "";
 });
 keepFresh(["model", "sketch", "style", "pins"], refresh);

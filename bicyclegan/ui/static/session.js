@@ -217,8 +217,19 @@ window.studio = (() => {
   const TABS = ["draw", "explore", "compare"];
   const tabButtons = () => [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")];
 
+  let choices = 0; // of a tab, by the person at the page
+  window.addEventListener("click", ({ isTrusted, target }) => {
+    if (isTrusted && target.closest("#tabs > .tab-wrapper [role=tab]")) choices += 1;
+  }, { capture: true });
+
   function openTab(name) {
     tabButtons()[TABS.indexOf(name)]?.click();
+  }
+
+  /** Opens a tab later, unless the person chooses one before: `const open = tabLater(); await ...; open(name)`. */
+  function tabLater() {
+    const before = choices;
+    return (name) => before === choices && openTab(name);
   }
 
   function currentTab() {
@@ -267,7 +278,7 @@ window.studio = (() => {
   return {
     on, set, setStyle, step, canStep, setModel, startStyle, fits, isForeign,
     warnIfForeign, pin, keepDrawing, keepTable, freshId, remove, ask, newestOnly,
-    openTab, currentTab, lastPlace, language, fill, say,
+    openTab, tabLater, currentTab, lastPlace, language, fill, say,
     get: (key) => values[key],
     setPatience: (milliseconds) => { patience = milliseconds; },
     connect: (functions, messages) => { server = functions; texts = messages; },

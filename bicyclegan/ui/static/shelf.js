@@ -190,6 +190,7 @@ async function copyLink() {
 
 function openLink() {
   if (!location.hash.startsWith(LINK_START)) return;
+  openRestored = studio.tabLater();
   trigger("open", { text: location.hash.slice(LINK_START.length) });
 }
 
@@ -201,6 +202,7 @@ function forgetLink() {
 // ---- from Python
 
 let seen = null; // stamp of the link that was shown last
+let openRestored = studio.tabLater(); // from now on: what is restored takes a moment
 
 async function receive() {
   const value = props.value;
@@ -214,7 +216,7 @@ async function receive() {
   if (!restored || restored.stamp === seen) return;
   seen = restored.stamp;
   if (restored.z) studio.setStyle(restored.z);
-  studio.openTab(restored.tab);
+  openRestored(restored.tab);
   if (!restored.pins.length) return;
   await new Promise((resolve) => setTimeout(resolve, 500)); // until the canvas has the link's drawing, too
   await addPins(restored.pins);
@@ -226,7 +228,7 @@ function returnToPlace() {
   if (location.hash.startsWith(LINK_START) || !studio.get("models").includes(checkpoint)) return;
   if (checkpoint !== studio.get("model").name) return trigger("reopen", { checkpoint, tab, z: style });
   if (style?.length === studio.get("model").dim) studio.setStyle(style);
-  if (tab) studio.openTab(tab);
+  if (tab) openRestored(tab);
 }
 
 // ---- wiring
