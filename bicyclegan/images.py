@@ -169,10 +169,10 @@ def make_sheet(pictures: Sequence[Image.Image], columns: int | None = None, gap:
     return sheet
 
 
-def webp_bytes(image: Image.Image, quality: int = 90) -> bytes:
-    """A picture as a WebP file. quality: 1 to 100."""
+def webp_bytes(image: Image.Image, quality: int = 90, lossless: bool = False) -> bytes:
+    """A picture as a WebP file. quality: 1 to 100; of a lossless file it is the effort to make it small."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=quality, method=4)
+    image.save(buffer, "WEBP", quality=quality, lossless=lossless, method=4)
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ def cached_picture(image: Image.Image) -> str:
     Given a picture, Gradio writes it in place, under a name that its content decides. Who asks for the same picture
     while a second writing is under way gets a part of it.
     """
-    data = webp_bytes(image)
+    data = webp_bytes(image, lossless=True)
     path = Path(get_upload_folder()) / hash_bytes(data) / "image.webp"
     if not path.exists():
         write_atomic(path, data)

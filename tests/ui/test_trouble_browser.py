@@ -294,6 +294,17 @@ def test_a_tab_chosen_before_a_reload_came_back_to_its_place_stays_open(explorer
     assert explorer.page.evaluate("studio.currentTab()") == "compare"
 
 
+def test_a_style_chosen_before_a_reload_came_back_to_its_place_stays(explorer):
+    explorer.pin_wall(3)
+    before = explorer.style()
+    explorer.page.reload()
+    pin = explorer.page.locator("#shelf .pins .use").first
+    pin.click()
+    explorer.page.wait_for_function("() => window.studioReady")
+    explorer.page.wait_for_timeout(600)
+    assert explorer.style() == explorer.page.evaluate("studio.get('pins')[0].z") != before
+
+
 def test_numbers_out_of_range_come_back_into_it(explorer):
     number = explorer.page.locator("#sliders .knob").nth(2).locator("input[type=number]")
     for typed, value in (("99", 3), ("-50", -3), ("", 0)):

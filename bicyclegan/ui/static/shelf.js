@@ -223,11 +223,18 @@ async function receive() {
 }
 
 /** After a reload: the model, tab and style of before. A link has its own. */
+const place = location.hash.startsWith(LINK_START) ? {} : studio.lastPlace();
+
+/** At once, so that it does not come over a style that somebody chooses. */
+function returnToStyle() {
+  const model = studio.get("model");
+  if (place.checkpoint === model?.name && place.style?.length === model.dim) studio.setStyle(place.style);
+}
+
 function returnToPlace() {
-  const { checkpoint, tab, style } = studio.lastPlace();
-  if (location.hash.startsWith(LINK_START) || !studio.get("models").includes(checkpoint)) return;
+  const { checkpoint, tab, style } = place;
+  if (!studio.get("models").includes(checkpoint)) return;
   if (checkpoint !== studio.get("model").name) return trigger("reopen", { checkpoint, tab, z: style });
-  if (style?.length === studio.get("model").dim) studio.setStyle(style);
   if (tab) openRestored(tab);
 }
 
@@ -272,6 +279,7 @@ studio.on("drawings", showDrawings, element);
 studio.on("sketch", showKeep, element);
 watch("value", receive);
 receive();
+returnToStyle();
 showPins();
 showDrawings();
 showKeep();
