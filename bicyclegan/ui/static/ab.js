@@ -25,7 +25,7 @@ function choose(pin) {
 
 const PATIENCE = 20_000; // ms until the next question is asked although the last one was not answered
 let answered = () => {};
-let asked = ""; // drawing and style that are shown or on their way
+let asked = ""; // what is shown or on its way
 
 /** Gradio paints the pictures; while it does, only the newest wish waits. */
 const compare = studio.newestOnly(async () => {
@@ -41,7 +41,7 @@ function refresh() {
   studio.startStyle();
   showStyles();
   if (!studio.get("sketch") || !style()) return showError(t("drawFirst"));
-  const wish = JSON.stringify([studio.get("sketch"), style()]);
+  const wish = JSON.stringify([studio.get("model").hash, studio.get("sketch"), style()]);
   if (wish === asked) return;
   asked = wish;
   compare();
