@@ -36,6 +36,7 @@ from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 from bicyclegan.evaluate import Evaluate
 from bicyclegan.explore import Grid, Interpolate, Style, Sweep
+from bicyclegan.latent_commands import LatentStats, Map
 from bicyclegan.matrix import Matrix
 from bicyclegan.publish import Publish
 from bicyclegan.training.command import Train, train_defaults, with_topic
@@ -336,6 +337,8 @@ COMMANDS: dict[str, type] = {
     "interpolate": Interpolate,
     "style": Style,
     "matrix": Matrix,
+    "map": Map,
+    "latent-stats": LatentStats,
     "import-official": ImportOfficial,
     "train": Train,
     "evaluate": Evaluate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,13 @@ from bicyclegan.checkpoints import content_hash, load_config
 from bicyclegan.config import LATENTS_FILE, THUMBS_FILE
 from bicyclegan.errors import UserError
 from bicyclegan.files import write_atomic
-from bicyclegan.projection import Pca
+from bicyclegan.projection import MAX_CODES, CodeMap, MapSettings, Pca, map_of, pca_map, prior_codes
 
-PLAIN_VERSION, FORMAT_VERSION = 1, 2
-"""Raised when an older program could misread a newer file, or fails on arrays that it does not know: 2 has colours.
+PLAIN_VERSION, COLOUR_VERSION, FORMAT_VERSION = 1, 2, 3
+"""Raised when an older program could misread a newer file, or fails on arrays that it does not know: 2 has colours of
+sliders, 3 has maps and colours of photos.
 
-A file without them is written as version 1, so that an older program still reads what it can.
+A file without them is written as the version before, so that an older program still reads what it can.
 """
 MAX_BYTES = 256 << 20
 """Unpacked size that is read: a checkpoint may come from anywhere."""
@@ -70,8 +72,22 @@ class Latents:
     """(D, 5, 3) uint8: `colours` along the directions of `pca`; (0, 5, 3) where there are none."""
     direction_colour_effect: np.ndarray | None = None
     """(D,) float32: `colour_effect` along the directions of `pca`; (0,) where there are none."""
+    photo_colours: np.ndarray | None = None
+    """(N, 3) uint8 RGB: the typical colour of what is on each photo; None in older files."""
+    maps: tuple[tuple[MapSettings, np.ndarray], ...] = ()
+    """Maps that were computed, and the places (N + P, dims) float32 of codes and random codes on each."""
     stale: bool = False
     """Whether the checkpoint has changed since. Not stored."""
+
+    def map_for(self, settings: MapSettings) -> CodeMap | None:
+        """The map with these settings, where it takes no time: that of PCA, or one that is in the file."""
+        if self.pca is None:
+            return None
+        if settings.method == "pca":
+            return pca_map(self.mu, settings, self.pca)
+        found = (coords for stored, coords in self.maps if stored.used == settings.used)
+        coords = next(found, None)
+        return None if coords is None else map_of(self.mu, settings, coords)
 
 
 def save_latents(folder: Path, latents: Latents, thumbs: bytes = b"") -> list[Path]:
@@ -123,13 +139,24 @@ def dead_sliders(effect: np.ndarray) -> np.ndarray:
 
 def _arrays(latents: Latents) -> dict[str, Any]:
     """What goes into the file: every field but `stale` that is there, with the PCA in its parts."""
-    version = FORMAT_VERSION if any(getattr(latents, name) is not None for name in COLOUR_FIELDS) else PLAIN_VERSION
-    values = {**vars(latents), "version": version, "names": np.array(latents.names, dtype=str)}
+    values = {**vars(latents), "version": _version(latents), "names": np.array(latents.names, dtype=str)}
     pca = values.pop("pca")
     values.pop("stale")
+    maps = values.pop("maps")
+    if maps:
+        values["maps"] = np.array([json.dumps(settings.used) for settings, _ in maps])
+        values |= {f"map_{k}": coords for k, (_, coords) in enumerate(maps)}
     if pca is not None:
         values |= {"pca_mean": pca.mean, "pca_components": pca.components, "pca_variances": pca.variances}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _version(latents: Latents) -> int:
+    """The oldest version that has all that is there."""
+    if latents.maps or latents.photo_colours is not None:
+        return FORMAT_VERSION
+    colours = any(getattr(latents, name) is not None for name in COLOUR_FIELDS)
+    return COLOUR_VERSION if colours else PLAIN_VERSION
 
 
 def _read(path: Path) -> Latents:
@@ -149,9 +176,12 @@ def _read(path: Path) -> Latents:
                 version=version,
                 known=FORMAT_VERSION,
             )
-        return _from_arrays(arrays)
     except UserError:
         raise
+    except Exception as error:  # broken archives raise many kinds
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    try:
+        return _from_arrays(arrays)
     except Exception as error:  # broken archives raise many kinds
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
@@ -163,9 +193,18 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Latents:
     layout = {name: int(arrays.pop(name)) for name in ("thumb_columns", "thumb_size")}
     names = tuple(map(str, arrays.pop("names").tolist()))
     # Bytes stay as they are: converted, wrong values would become wrong colours in silence.
-    colours = {name: arrays.pop(name) for name in ("colours", "direction_colours") if name in arrays}
+    bytes_ = ("colours", "direction_colours", "photo_colours")
+    colours = {name: arrays.pop(name) for name in bytes_ if name in arrays}
+    settings = [_settings(text) for text in arrays.pop("maps", np.array([], str)).tolist()]
+    maps = tuple((each, arrays.pop(f"map_{k}").astype(np.float32)) for k, each in enumerate(settings))
     floats = {name: value.astype(np.float32) for name, value in arrays.items()}
-    return Latents(names=names, pca=pca, **text, **layout, **colours, **floats)
+    return Latents(names=names, pca=pca, maps=maps, **text, **layout, **colours, **floats)
+
+
+def _settings(text: str) -> MapSettings:
+    settings = MapSettings(**json.loads(text))
+    settings.check(MAX_CODES)
+    return settings
 
 
 def _mismatch(latents: Latents, dim: int) -> str:
@@ -183,7 +222,13 @@ def _mismatch(latents: Latents, dim: int) -> str:
         expected |= _colour_shapes(dim, directions)
     elif len(missing) < len(COLOUR_FIELDS):
         return f"{missing[0]} is missing"
+    if latents.photo_colours is not None:
+        expected["photo_colours"] = (count, 3)
     found = {name: getattr(latents, name) for name in expected}
+    if latents.maps:
+        places = count + len(prior_codes(count, dim))
+        expected |= {f"map_{k}": (places, settings.dims) for k, (settings, _) in enumerate(latents.maps)}
+        found |= {f"map_{k}": coords for k, (_, coords) in enumerate(latents.maps)}
     if latents.pca:
         expected |= {"mean": (dim,), "components": (dim, dim), "variances": (dim,)}
         found |= vars(latents.pca)

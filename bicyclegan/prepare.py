@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-import tempfile
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from bicyclegan.checkpoints import Checkpoint, load_checkpoint, load_config
-from bicyclegan.config import CheckpointConfig, EdgeStyle
-from bicyclegan.data import PairDataset, open_data
-from bicyclegan.data.files import find_files
 from bicyclegan.errors import UserError
-from bicyclegan.images import fit_square, make_sheet, to_float, to_pil, to_uint8, webp_bytes
+from bicyclegan.images import to_uint8
 from bicyclegan.latent import check_integer, move_slider
 from bicyclegan.latents_file import EFFECT_STEPS, MAP_DIMS, Latents, save_latents
 from bicyclegan.metrics.distance import Distance, best_distance
 from bicyclegan.metrics.latent import active
-from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
+from bicyclegan.metrics.outputs import draw_codes, paint_each
 from bicyclegan.models import Generator
 from bicyclegan.object_colour import delta_e, lab_to_rgb, object_mask, typical_colour
+from bicyclegan.photo_codes import (
+    CHUNK,
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    THUMB_SIZE,
+    Direction,
+    Pair,
+    Progress,
+    check_code,
+    make_sprite,
+    open_pairs,
+    read_photos,
+    sketch_tensor,
+    spread,
+    sprite_columns,
+)
 from bicyclegan.pipeline import Device, choose_device
-from bicyclegan.projection import Pca
-from bicyclegan.training.config import DataConfig, LossConfig, TrainConfig
+from bicyclegan.projection import SHIPPED_MAPS, MapSettings, Pca, fit_map
 
-Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""Sketch (H, W, C) and photo (H, W, 3), uint8, at the model's size."""
-Progress: TypeAlias = Callable[[float, str], None]
-"""Called with the share that is done, 0 to 1, and what is being done."""
-
-DEFAULT_LIMIT, MAX_LIMIT = 500, 20_000
-"""Photos that are read. Every 500 make a quarter to one megabyte of thumbnails."""
-CHUNK = 16
-THUMB_SIZE = 64
-THUMB_QUALITIES = (90, 80, 65, 50)
-THUMB_BYTES = 2400
-"""Tried in this order until the sprite has at most so many bytes a tile: 1.2 MB for 500."""
 SLIDERS = 8
 """That are painted at a time: a call has its costs, pictures of many sliders need memory."""
 EFFECT_SKETCHES, EFFECT_PICTURES = 8, 640
 """Sketches that are painted for it, fewer when the sliders are so many that it takes more pictures than that."""
+LEAST_MAPPED = 50
+"""Photos from which on UMAP and t-SNE are worth their time; of fewer, PCA shows all there is."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class PrepareReport:
     effect_metric: str
     colour_effect: tuple[float, ...]
     """For each dim, in Delta E (CIE76)."""
+    maps: tuple[str, ...]
+    """Methods whose maps were computed; that of PCA needs no computing."""
     files: tuple[Path, ...]
 
 
@@ -114,25 +117,49 @@ def prepare(
     model = load_checkpoint(checkpoint)
     kept = _check(model, pairs, limit)
     model.generator.to(choose_device(device))
-    mu, logvar, tiles = _read_photos(model, pairs, kept, lambda share: say(0.6 * share, "reading photos"))
+    photos = read_photos(model, pairs, names, kept, lambda share: say(0.4 * share, "reading photos"))
+    fields = _slider_fields(model, _effect_sketches(model, pairs, kept), photos.mu, say)
     latents = Latents(
-        **_slider_fields(model, _effect_sketches(model, pairs, kept), mu, say),
+        **fields,
         checkpoint_hash=model.hash,
-        names=tuple(names[index] for index in kept[: len(mu)]),
-        mu=mu,
-        logvar=logvar,
-        thumb_columns=_columns(len(tiles)),
-        thumb_size=THUMB_SIZE if tiles else 0,
+        names=photos.names,
+        mu=photos.mu,
+        logvar=photos.logvar,
+        thumb_columns=sprite_columns(len(photos.tiles)),
+        thumb_size=THUMB_SIZE if photos.tiles else 0,
+        photo_colours=photos.colours if photos.tiles else None,
+        maps=make_maps(photos.mu, lambda share, what: say(0.6 + 0.4 * share, what)),
     )
-    files = save_latents(model.folder, latents, make_sprite(tiles) if tiles else b"")
+    say(1.0, "writing")
+    files = save_latents(model.folder, latents, make_sprite(photos.tiles) if photos.tiles else b"")
     return _report(model, latents, files)
+
+
+def make_maps(
+    codes: np.ndarray, progress: Progress = lambda share, what: None
+) -> tuple[tuple[MapSettings, np.ndarray], ...]:
+    """The maps that take time, where there is something to see: for `Latents.maps`.
+
+    None for few photos, for codes that are all but equal, and where umap-learn is not installed.
+    """
+    if len(codes) < LEAST_MAPPED or not importlib.util.find_spec("umap"):
+        return ()
+    maps = []
+    for k, settings in enumerate(SHIPPED_MAPS):
+        say = lambda share, what, k=k: progress((k + share) / len(SHIPPED_MAPS), "laying out maps")  # noqa: E731
+        try:
+            found = fit_map(codes, settings, say)
+        except UserError:
+            continue
+        maps.append((settings, np.concatenate([found.coords, found.prior_coords])))
+    return tuple(maps)
 
 
 def prepare_from(
     data: str | Path,
     checkpoint: str | Path,
     *,
-    direction: Literal["AtoB", "BtoA"] = "AtoB",
+    direction: Direction = "AtoB",
     limit: int = DEFAULT_LIMIT,
     device: Device = "auto",
     progress: Progress | None = None,
@@ -146,35 +173,8 @@ def prepare_from(
     Raises:
         UserError: as `prepare`, and when the folder is wrong or its pictures do not fit the model.
     """
-    config = load_config(checkpoint)
-    _check_code(config)
-    check_integer("limit", limit, 1, MAX_LIMIT)  # before pictures are decoded
-    with tempfile.TemporaryDirectory(prefix="bicyclegan-", ignore_cleanup_errors=True) as cache:
-        # Training pictures are not needed: the fewest that are allowed.
-        source = DataConfig(direction=direction, max_images=2, cache_dir=cache)
-        if not find_files(source, str(data)).validation_source.startswith("folder "):
-            source = replace(source, val_data=str(data))
-        opened = open_data(_data_config(config, str(data), source))
-        if config.edge_style is None and opened.report.layout == "photos":
-            raise UserError("no_edges", "{name} draws from label maps, not edges.", name=config.name)
-        pairs = PlainPairs(opened.validation)
+    with open_pairs(data, load_config(checkpoint), direction=direction, limit=limit) as pairs:
         return prepare(checkpoint, pairs, pairs.names, limit=limit, device=device, progress=progress)
-
-
-class PlainPairs(Sequence[Pair]):
-    """Pairs of a data set as they are, not augmented, each read when it is asked for."""
-
-    def __init__(self, data: PairDataset):
-        self.data = data
-        self.names = data.names
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> Pair:
-        if not 0 <= index < len(self.data):
-            raise IndexError(index)
-        return self.data.plain(index)
 
 
 def measure_sliders(
@@ -213,17 +213,6 @@ def measure_sliders(
     )
 
 
-def make_sprite(tiles: Sequence[Image.Image]) -> bytes:
-    """All tiles as one WebP in about square layout, at the best quality that keeps it small."""
-    sprite = make_sheet(tiles, _columns(len(tiles)), gap=0)
-    data = b""
-    for quality in THUMB_QUALITIES:
-        data = webp_bytes(sprite, quality)
-        if len(data) <= THUMB_BYTES * len(tiles):
-            break
-    return data
-
-
 def _sweeps(generator: Generator, sketch: Tensor, context: np.ndarray, directions: Pca | None) -> Iterator[Tensor]:
     """Pictures of each slider at `EFFECT_STEPS`, a few sliders at a time: (G, S, 3, H, W).
 
@@ -242,12 +231,12 @@ def _slider_fields(model: Checkpoint, sketches: Tensor, mu: np.ndarray, say: Pro
     """Fields of `Latents` that follow from mu (N, D) and the generator: directions, map, effects."""
     distance = best_distance()
     measure = partial(measure_sliders, model.generator, sketches, distance)
-    dims = measure(progress=lambda share: say(0.6 + 0.2 * share, "measuring sliders"))
+    dims = measure(progress=lambda share: say(0.4 + 0.1 * share, "measuring sliders"))
     pca, map_pca, along = None, np.zeros((len(mu), 0), np.float32), NO_SLIDERS
     if len(mu):
         pca = Pca.fit(mu)
         map_pca = pca.transform(mu, min(MAP_DIMS, mu.shape[1])).astype(np.float32)
-        along = measure(pca, lambda share: say(0.8 + 0.2 * share, "measuring directions"))
+        along = measure(pca, lambda share: say(0.5 + 0.1 * share, "measuring directions"))
     return {
         **vars(dims),
         **{f"direction_{name}": value for name, value in vars(along).items()},
@@ -266,72 +255,21 @@ def _report(model: Checkpoint, latents: Latents, files: list[Path]) -> PrepareRe
         effect=tuple(latents.effect.tolist()),
         effect_metric=latents.effect_metric,
         colour_effect=tuple(latents.colour_effect.tolist()),
+        maps=tuple(dict.fromkeys(settings.method for settings, _ in latents.maps)),
         files=tuple(files),
     )
-
-
-def _columns(tiles: int) -> int:
-    return int(np.ceil(np.sqrt(tiles)))
 
 
 def _check(model: Checkpoint, pairs: Sequence[Pair], limit: int) -> list[int]:
     """Indices of the pairs to read. Raises `UserError`."""
     limit = check_integer("limit", limit, 1, MAX_LIMIT)
-    _check_code(model.config)
+    check_code(model.config)
     if not len(pairs):
         raise UserError("prepare_no_pairs", "There are no validation pictures to read: give a folder with some.")
-    return _spread(len(pairs), limit)
-
-
-def _check_code(config: CheckpointConfig) -> None:
-    if not config.model.latent_dim:
-        raise UserError(
-            "prepare_no_code",
-            "{name} has no latent code (latent_dim 0): there are no styles to map and no sliders to measure.",
-            name=config.name,
-        )
-
-
-def _data_config(config: CheckpointConfig, data: str, source: DataConfig) -> TrainConfig:
-    """What `open_data` must know to make pairs for this model; nothing is trained."""
-    objective = "pix2pix+noise" if config.model.encoder == "none" else "bicyclegan"
-    style = config.edge_style or EdgeStyle()
-    return TrainConfig(data, source=source, edge_style=style, model=config.model, loss=LossConfig(objective))
-
-
-def _spread(count: int, limit: int) -> list[int]:
-    """Up to `limit` different indices below `count`, evenly spaced: files are often sorted by class."""
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(int).tolist()
-
-
-def _read_photos(
-    model: Checkpoint, pairs: Sequence[Pair], kept: list[int], progress: Callable[[float], None]
-) -> tuple[np.ndarray, np.ndarray, list[Image.Image]]:
-    """mu and logvar of photos, (N, D) each, and thumbnails of their reconstructions."""
-    dim = model.config.model.latent_dim
-    if model.encoder is None:
-        return np.zeros((0, dim), np.float32), np.zeros((0, dim), np.float32), []
-    encoder = model.encoder.to(next(model.generator.parameters()).device)
-    codes: list[tuple[Tensor, Tensor]] = []
-    tiles: list[Image.Image] = []
-    for start in range(0, len(kept), CHUNK):
-        some = [pairs[index] for index in kept[start : start + CHUNK]]
-        mu, logvar = encode(encoder, to_float(np.stack([photo for _, photo in some])), CHUNK)
-        pictures = to_pil(paint(model.generator, _sketch_tensor(model, some), mu, CHUNK))
-        tiles += [fit_square(picture, THUMB_SIZE) for picture in pictures]
-        codes.append((mu, logvar))
-        progress(min(1.0, (start + CHUNK) / len(kept)))
-    mu, logvar = (torch.cat(part).numpy() for part in zip(*codes, strict=True))
-    return mu, logvar, tiles
+    return spread(len(pairs), limit)
 
 
 def _effect_sketches(model: Checkpoint, pairs: Sequence[Pair], kept: list[int]) -> Tensor:
     count = EFFECT_PICTURES // (len(EFFECT_STEPS) * model.config.model.latent_dim)
-    chosen = _spread(len(kept), max(1, min(EFFECT_SKETCHES, count)))
-    return _sketch_tensor(model, [pairs[kept[index]] for index in chosen])
-
-
-def _sketch_tensor(model: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
-    """(N, input_channels, H, W) in [-1, 1]; official models may take grey edges in three equal channels."""
-    a = to_float(np.stack([sketch for sketch, _ in pairs]))
-    return a.expand(-1, model.config.model.input_channels, -1, -1) if a.shape[1] == 1 else a
+    chosen = spread(len(kept), max(1, min(EFFECT_SKETCHES, count)))
+    return sketch_tensor(model, [pairs[kept[index]] for index in chosen])

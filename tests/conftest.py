@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from bicyclegan.config import CheckpointConfig, EdgeStyle, ModelConfig
 from bicyclegan.models import Encoder, Generator
 from bicyclegan.sketch import Sketch, Stroke
 
+os.environ["BICYCLEGAN_CACHE"] = tempfile.mkdtemp(prefix="bicyclegan-maps-")  # not the one of whoever runs the tests
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that forgets to replace the Hub client fails at once, everywhere
 
 ROOT = Path(__file__).resolve().parent.parent

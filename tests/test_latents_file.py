@@ -24,7 +24,7 @@ from bicyclegan.latents_file import (
     load_latents,
     save_latents,
 )
-from bicyclegan.projection import Pca
+from bicyclegan.projection import MapSettings, Pca
 
 
 @pytest.fixture
@@ -98,12 +98,60 @@ def test_older_files_have_no_colours(folder: Path, latents: Latents) -> None:
 
 def test_only_what_an_older_program_cannot_read_has_a_newer_version(folder: Path, latents: Latents) -> None:
     save_latents(folder, latents)
-    assert stored_version(folder) == FORMAT_VERSION == 2
+    assert stored_version(folder) == 2
+    save_latents(folder, with_maps(latents))
+    assert stored_version(folder) == FORMAT_VERSION == 3
+    save_latents(folder, replace(latents, photo_colours=np.zeros((6, 3), np.uint8)))
+    assert stored_version(folder) == 3
     save_latents(folder, replace(latents, **dict.fromkeys(COLOUR_FIELDS)))
     assert stored_version(folder) == 1
     with np.load(folder / LATENTS_FILE) as stored:
         assert not {*COLOUR_FIELDS} & {*stored}
     assert load_latents(folder).colours is None
+
+
+def with_maps(latents: Latents) -> Latents:
+    random = np.random.RandomState(3)
+    maps = [(MapSettings("tsne", perplexity=2), 2), (MapSettings("umap", 3, neighbours=4), 3)]
+    placed = tuple((settings, random.randn(6 + 100, dims).astype(np.float32)) for settings, dims in maps)
+    return replace(latents, photo_colours=random.randint(0, 256, (6, 3), dtype=np.uint8), maps=placed)
+
+
+def test_maps_come_back_by_their_settings(folder: Path, latents: Latents) -> None:
+    stored = with_maps(latents)
+    save_latents(folder, stored)
+    loaded = load_latents(folder)
+    assert np.array_equal(loaded.photo_colours, stored.photo_colours)
+    for settings, coords in stored.maps:
+        found = loaded.map_for(replace(settings, **({"neighbours": 9} if settings.method == "tsne" else {})))
+        assert np.array_equal(np.concatenate([found.coords, found.prior_coords]), coords)
+        assert not found.is_exact
+    assert loaded.map_for(MapSettings("tsne", perplexity=3)) is None
+    assert loaded.map_for(MapSettings("tsne", 3, perplexity=2)) is None
+    plain = loaded.map_for(MapSettings("pca", 3))
+    assert plain.coords == pytest.approx(latents.map_pca)
+    assert plain.is_exact
+
+
+@pytest.mark.parametrize(
+    ("arrays", "match"),
+    [
+        ({"map_0": np.zeros((7, 2))}, "map_0 has shape"),
+        ({"map_1": np.full((106, 3), np.nan)}, "map_1 holds NaN"),
+        ({"map_1": None}, "KeyError"),
+        ({"maps": np.array(["{", "{}"])}, "cannot be used"),
+        ({"maps": np.array(['{"method": "magic", "dims": 2}'])}, "magic"),
+        ({"maps": np.array(['{"method": "umap", "dims": 2, "neighbours": 5000}'])}, "5000"),
+        ({"photo_colours": np.zeros((5, 3), np.uint8)}, "photo_colours has shape"),
+        ({"photo_colours": np.zeros((6, 3))}, "not bytes"),
+    ],
+)
+def test_maps_that_do_not_fit(folder: Path, latents: Latents, arrays: dict, match: str) -> None:
+    save_latents(folder, with_maps(latents))
+    rewrite(folder, **arrays)
+    with pytest.raises(UserError, match=match) as caught:
+        load_latents(folder)
+    assert caught.value.code == "latents_damaged"
 
 
 def test_dead_sliders_do_next_to_nothing() -> None:
@@ -190,7 +238,7 @@ def test_a_file_that_was_cut_is_damaged(folder: Path, latents: Latents) -> None:
         ({"more": np.zeros(3)}, "cannot be used"),
         ({"mu": np.array([None])}, "cannot be used"),
         ({"version": "new"}, "cannot be used"),
-        ({"version": 3}, r"version 3; this program reads up to 2\. Update it"),
+        ({"version": 4}, r"version 4; this program reads up to 3\. Update it"),
         ({"colours": np.zeros((4, 4, 3), np.uint8)}, r"colours has shape \(4, 4, 3\), this model asks for \(4, 5, 3\)"),
         ({"direction_colours": np.zeros((0, 5, 3), np.uint8)}, "direction_colours has shape"),
         ({"colours": np.full((4, 5, 3), 300.0)}, "colours holds float64, not bytes"),

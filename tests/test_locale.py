@@ -13,6 +13,8 @@ from string import Formatter
 import pytest
 from code_search import PACKAGE, calls, imported, literal, package_files
 
+from bicyclegan.metrics.posterior import REMEDIES, SENTENCES
+
 UI = PACKAGE / "ui"
 USER_ERRORS = ("bicyclegan.errors.UserError", "bicyclegan.UserError")
 TEXTS = "bicyclegan.ui.i18n"
@@ -35,14 +37,23 @@ def is_error(key: str) -> bool:
     return key.startswith("error.")
 
 
+def is_reading(key: str) -> bool:
+    return key.startswith("reading.")
+
+
+def is_only_chinese(key: str) -> bool:
+    """Whether the English is the template in the code."""
+    return is_error(key) or is_reading(key)
+
+
 # Both languages
 
 
 def test_both_languages_have_the_same_keys() -> None:
-    shared = {key for key in ZH if not is_error(key)}
+    shared = {key for key in ZH if not is_only_chinese(key)}
     assert EN, "en.json is empty"
     assert not set(EN) ^ shared
-    assert not [key for key in EN if is_error(key)], "English of an error is the template in the code"
+    assert not [key for key in EN if is_only_chinese(key)], "English of these is the template in the code"
 
 
 def test_both_languages_have_the_same_placeholders() -> None:
@@ -127,6 +138,23 @@ def test_errors_are_found_in_source() -> None:
     assert list(user_errors(source)) == [("seed_range", "Seed {seed:,} of {limit!r}", {"seed", "limit"})]
     with pytest.raises(AssertionError, match="literals"):
         list(user_errors("from bicyclegan.errors import UserError\nUserError(code, f'{x}')"))
+
+
+# Readings of codes: their English is in the core, which speaks without the UI
+
+READINGS = {
+    **{f"reading.{code}": template for code, template in SENTENCES.items()},
+    **{f"reading.{code}_remedy": template for code, template in REMEDIES.items()},
+}
+
+
+def test_every_reading_has_its_chinese_text_and_none_is_left_over() -> None:
+    assert READINGS.keys() == {key for key in ZH if is_reading(key)}
+
+
+def test_chinese_readings_have_the_placeholders_of_the_english_ones() -> None:
+    known = READINGS.keys() & ZH.keys()
+    assert not {key: (READINGS[key], ZH[key]) for key in known if fields(READINGS[key]) != fields(ZH[key])}
 
 
 # Keys that the program asks for

@@ -147,6 +147,8 @@ def test_a_model_without_codes(tmp_path: Path, make_checkpoint: Callable[..., Pa
     assert (pixels(out.images) == pixels(out.images)[0]).all()
     with pytest.raises(UserError, match="plain has no encoder"):
         plain.encode(Image.new("RGB", (64, 64)))
+    with pytest.raises(UserError, match="plain has no encoder"):
+        plain.encode_distribution([])
 
 
 def test_a_model_that_takes_grey_in_three_channels(
@@ -252,6 +254,35 @@ def test_encode_reads_the_posterior_mean(each: Pipeline, photo: Image.Image) -> 
 
 def test_encode_takes_any_size(pipe: Pipeline, photo: Image.Image) -> None:
     assert pipe.encode(photo.resize((333, 77))).shape == (1, 8)
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 19])
+def test_many_photos_are_encoded_as_each_of_them(pipe: Pipeline, photo: Image.Image, count: int) -> None:
+    photos = [photo.rotate(10 * k, fillcolor="white").resize((40 + k, 60)) for k in range(count)]
+    passes = []
+    hook = pipe.encoder.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0])))
+    mu, logvar = pipe.encode_distribution(photos)
+    hook.remove()
+    assert sum(passes) == count
+    assert max(passes, default=0) <= 16
+    assert mu.shape == logvar.shape == (count, 8)
+    assert mu.dtype == logvar.dtype == np.float32
+    for k, each in enumerate(photos):
+        np.testing.assert_allclose(mu[k], pipe.encode(each)[0], atol=1e-5)
+        np.testing.assert_allclose(logvar[k], pipe.encode_distribution([each])[1][0], atol=1e-5)
+
+
+def test_log_variances_are_those_of_the_encoder(each: Pipeline, photo: Image.Image) -> None:
+    square = np.asarray(fit_square(photo, each.config.model.image_size))
+    with torch.inference_mode():
+        expected = each.encoder(to_float(square))
+    for found, value in zip(each.encode_distribution([photo]), expected, strict=True):
+        np.testing.assert_allclose(found, value.numpy(), atol=1e-6)
+
+
+def test_one_broken_photo_of_many_is_named(pipe: Pipeline, photo: Image.Image) -> None:
+    with pytest.raises(UserError, match=r"no file missing\.png"):
+        pipe.encode_distribution([photo, "missing.png"])
 
 
 def test_reconstruct_paints_the_edges_in_the_style_of_the_photo(each: Pipeline, photo: Image.Image) -> None:

@@ -23,18 +23,10 @@ from bicyclegan.latents_file import EFFECT_STEPS, dead_sliders, load_latents
 from bicyclegan.metrics.distance import RGB
 from bicyclegan.metrics.outputs import draw_codes
 from bicyclegan.object_colour import delta_e, lab_to_rgb, rgb_to_lab
+from bicyclegan.photo_codes import THUMB_BYTES, THUMB_QUALITIES, THUMB_SIZE, Pair, make_sprite
 from bicyclegan.pipeline import Pipeline
-from bicyclegan.prepare import (
-    THUMB_BYTES,
-    THUMB_QUALITIES,
-    THUMB_SIZE,
-    Pair,
-    make_sprite,
-    measure_sliders,
-    prepare,
-    prepare_from,
-)
-from bicyclegan.projection import Pca
+from bicyclegan.prepare import make_maps, measure_sliders, prepare, prepare_from
+from bicyclegan.projection import MapSettings, Pca, fit_map
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +140,34 @@ def test_progress_grows_to_1(folder: Path, pairs: list[Pair]) -> None:
         "reading photos",
         "measuring sliders",
         "measuring directions",
+        "writing",
     ]
+
+
+def test_few_photos_have_no_maps_but_their_colours(folder: Path, pairs: list[Pair]) -> None:
+    assert prepare(folder, pairs, NAMES).maps == ()
+    latents = load_latents(folder)
+    assert latents.maps == ()
+    expected = [np.median(rgb_to_lab(photo).reshape(-1, 3), axis=0) for _, photo in pairs]
+    assert delta_e(rgb_to_lab(latents.photo_colours), np.array(expected)).max() < 6, "noise is object everywhere"
+
+
+@pytest.mark.slow
+def test_maps_of_many_photos_are_stored_and_found_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pairs: list[Pair]
+) -> None:
+    monkeypatch.setattr("bicyclegan.prepare.LEAST_MAPPED", 20)
+    monkeypatch.setattr("bicyclegan.prepare.SHIPPED_MAPS", (MapSettings("umap"), MapSettings("tsne", perplexity=5)))
+    assert prepare(folder, pairs, NAMES).maps == ("umap", "tsne")
+    latents = load_latents(folder)
+    again = fit_map(latents.mu, MapSettings("tsne", perplexity=5))
+    assert latents.map_for(MapSettings("tsne", perplexity=5)).coords == pytest.approx(again.coords)
+    assert latents.map_for(MapSettings("umap")).coords.shape == (20, 2)
+    assert latents.map_for(MapSettings("umap", dims=3)) is None
+
+
+def test_codes_that_are_all_equal_have_no_maps() -> None:
+    assert make_maps(np.zeros((60, 4))) == ()
 
 
 def test_a_model_without_encoder_gets_its_sliders_alone(

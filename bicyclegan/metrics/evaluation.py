@@ -33,8 +33,8 @@ from bicyclegan.metrics.measurement import CheckpointFacts, EvaluationResult, Sk
 from bicyclegan.metrics.realism import GROUPS as SET_GROUPS
 from bicyclegan.metrics.realism import MIN_PICTURES, groups_of
 from bicyclegan.metrics.subject import Photos, Progress, Protocol, Subject, quiet
+from bicyclegan.photo_codes import PlainPairs
 from bicyclegan.pipeline import Device, choose_device
-from bicyclegan.prepare import PlainPairs
 from bicyclegan.training.config import DataConfig, LossConfig, TrainConfig
 
 GROUPS = (*OWN_GROUPS, *SET_GROUPS)

@@ -25,7 +25,8 @@ from bicyclegan.errors import UserError
 from bicyclegan.files import replace_folder
 from bicyclegan.images import webp_bytes
 from bicyclegan.models import Discriminator
-from bicyclegan.prepare import Progress, prepare_from
+from bicyclegan.photo_codes import Progress
+from bicyclegan.prepare import prepare_from
 from bicyclegan.training.background import MIDDLE, WIDTH, clean_background
 from bicyclegan.training.card import model_card
 from bicyclegan.training.config import TrainConfig

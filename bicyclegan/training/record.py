@@ -19,7 +19,8 @@ from bicyclegan.files import write_atomic
 from bicyclegan.metrics import METRICS, compute_outputs, evaluate, rankable
 from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
 from bicyclegan.models import Discriminator
-from bicyclegan.prepare import PlainPairs, prepare
+from bicyclegan.photo_codes import PlainPairs
+from bicyclegan.prepare import prepare
 from bicyclegan.training.card import model_card
 from bicyclegan.training.events import (
     CheckpointWritten,

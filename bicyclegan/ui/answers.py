@@ -24,11 +24,12 @@ from bicyclegan.latent import MAX_SIDE, MAX_STEPS, even_steps, grid, mix, morph,
 from bicyclegan.latent import sample_codes as random_codes
 from bicyclegan.link import MAX_COUNT, Session, pack
 from bicyclegan.matrix import MAX_STYLES
+from bicyclegan.metrics.posterior import PosteriorReport
 from bicyclegan.pins import MAX_PINS, check_pin, pins_from_json, pins_to_json
 from bicyclegan.projection import Pca
 from bicyclegan.sheet import MAX_ROWS, SheetRecipe, check_zip, check_zip_size, zip_of
 from bicyclegan.sketch import Sketch
-from bicyclegan.ui.i18n import error_text, language, plain_message, text
+from bicyclegan.ui.i18n import error_text, language, plain_message, report_text, text
 from bicyclegan.ui.row import measure_row
 from bicyclegan.ui.strip import thumbnail
 from bicyclegan.ui.studio import Studio
@@ -298,9 +299,12 @@ QUESTIONS = (
 """Methods that scripts may call."""
 
 
-def server_functions(answers: Answers) -> list[Callable]:
-    """`Answers` as functions for Gradio, which marks what it serves: methods cannot be marked."""
-    return [_served(name, getattr(answers, name)) for name in QUESTIONS]
+def server_functions(*answerers: tuple[object, tuple[str, ...]]) -> list[Callable]:
+    """Objects with the names of methods that scripts may call, as functions for Gradio.
+
+    It marks what it serves, and methods cannot be marked.
+    """
+    return [_served(name, getattr(answers, name)) for answers, names in answerers for name in names]
 
 
 def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
@@ -308,8 +312,7 @@ def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
         lang = language(request)
         try:
             answer = method(Wanted(wanted))
-            skipped = [error_text(lang, error) for error in answer.get("skipped", [])]
-            return {**answer, "skipped": skipped} if skipped else answer
+            return {key: _told(lang, value) for key, value in answer.items() if key != "skipped" or value}
         except UserError as error:
             return {"error": error_text(lang, error)}
         except gr.Error as error:  # a shared GPU has a quota
@@ -320,6 +323,13 @@ def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
 
     serve.__name__ = name
     return serve
+
+
+def _told(lang: str, value: Any) -> Any:
+    """What an answer holds, with mistakes and readings in the reader's language."""
+    if isinstance(value, list) and value and isinstance(value[0], UserError):
+        return [error_text(lang, error) for error in value]
+    return report_text(lang, value) if isinstance(value, PosteriorReport) else value
 
 
 def _tile(image: Image.Image) -> str:

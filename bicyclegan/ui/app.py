@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from bicyclegan.checkpoints import load_card
-from bicyclegan.ui.answers import Answers, server_functions
+from bicyclegan.ui.answers import QUESTIONS, Answers, server_functions
 from bicyclegan.ui.api import add_api
 from bicyclegan.ui.i18n import i18n
+from bicyclegan.ui.map_answers import MAP_QUESTIONS, MapAnswers
 from bicyclegan.ui.opening import wire_opening
 from bicyclegan.ui.panel import STATIC
 from bicyclegan.ui.settings import Settings
@@ -18,6 +19,7 @@ from bicyclegan.ui.studio import Studio
 from bicyclegan.ui.tabs.compare import build_compare
 from bicyclegan.ui.tabs.draw import build_draw
 from bicyclegan.ui.tabs.explore import build_explore
+from bicyclegan.ui.tabs.latent import build_map
 
 FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
 
@@ -46,9 +48,11 @@ def build_app(studio: Studio) -> gr.Blocks:
                 build_explore()
             with gr.Tab(i18n("app.compare"), id="compare"):
                 models = build_compare(studio)
+            with gr.Tab(i18n("app.map"), id="map"):
+                build_map(studio, picker)
         with gr.Accordion(i18n("app.about"), open=False, elem_classes="about"):
             card = gr.Markdown(load_card(studio.folder(studio.names[0])), elem_id="card")
-        functions = server_functions(Answers(studio))
+        functions = server_functions((Answers(studio), QUESTIONS), (MapAnswers(studio), MAP_QUESTIONS))
         shelf = Shelf(functions, shelf_value(studio, studio.names[0]), elem_id="shelf")
         wire_opening(studio, draw, picker, card, shelf)
         add_api(studio)

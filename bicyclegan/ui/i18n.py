@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from bicyclegan.errors import UserError
+from bicyclegan.metrics.posterior import PosteriorReport
 
 LOCALES: dict[str, dict[str, str]] = {
     language: json.loads((Path(__file__).parent / "locale" / f"{language}.json").read_text("utf-8"))
@@ -53,6 +55,17 @@ def error_text(lang: str, error: UserError) -> str:
     template = LOCALES[lang].get(f"error.{error.code}", error.template)
     names = {key: LOCALES[lang].get(f"name.{value}", value) for key, value in error.values.items()}
     return template.format(**names)
+
+
+def report_text(lang: str, report: PosteriorReport) -> dict[str, Any]:
+    """What a person reads of all codes together, as plain data: see `PosteriorReport.to_json`."""
+    words = report.to_json()
+    for told, reading in zip(words["readings"], report.readings, strict=True):
+        for name, suffix in (("sentence", ""), ("remedy", "_remedy")):
+            template = LOCALES[lang].get(f"reading.{reading.code}{suffix}")
+            if template and told[name]:
+                told[name] = template.format(**reading.values)
+    return words
 
 
 def plain_message(error: gr.Error) -> str:

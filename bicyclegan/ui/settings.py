@@ -9,6 +9,7 @@ from typing import Literal
 
 from bicyclegan.checkpoints import DEFAULT_ROOT, list_checkpoints
 from bicyclegan.errors import UserError
+from bicyclegan.map_cache import default_cache
 
 
 def _env(name: str, default: str = "") -> str:
@@ -25,6 +26,10 @@ class Settings:
     """Port. Default: the first free one from 7860."""
     checkpoints: Path = field(default_factory=lambda: Path(_env("CHECKPOINTS") or DEFAULT_ROOT))
     """Folder that holds checkpoint folders."""
+    runs: Path = field(default_factory=lambda: Path(_env("RUNS") or "runs"))
+    """Folder that holds run folders of `train`; those in it can be watched."""
+    cache: Path = field(default_factory=lambda: Path(_env("CACHE")) if _env("CACHE") else default_cache())
+    """Folder for maps that took time to compute."""
     device: Literal["auto", "cpu", "cuda"] = field(default_factory=lambda: _env("DEVICE", "auto"))
     """Where to compute; auto takes CUDA where there is one."""
     share: bool = field(default_factory=lambda: _env("SHARE") == "1")

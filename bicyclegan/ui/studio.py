@@ -21,6 +21,8 @@ from bicyclegan.config import DEFAULT_CHECKPOINT, LATENTS_FILE, EdgeStyle
 from bicyclegan.errors import UserError
 from bicyclegan.latent import sample_codes
 from bicyclegan.latents_file import Latents, load_latents
+from bicyclegan.map_cache import MapCache
+from bicyclegan.map_jobs import MapJobs
 from bicyclegan.pipeline import Pipeline, PreparedSketch, chunk_size
 from bicyclegan.recipe import Recipe
 from bicyclegan.sheet import SheetRecipe, SheetRow
@@ -100,6 +102,8 @@ class Studio:
         self.settings = settings
         self.beside = Lane()
         """For work of the CPU beside painting: edges, distances, films."""
+        self.maps = MapJobs(MapCache(settings.cache))
+        """For maps that take time, in a process beside this one."""
         self._lane = Lane()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._lock = Lock()
@@ -108,6 +112,7 @@ class Studio:
         self._photos = Kept(PHOTO_BYTES)
         self._render = on_gpu(self._render_here)
         self._encode = on_gpu(self._encode_here)
+        self._encode_many = on_gpu(self._encode_many_here)
         self._search = on_gpu(self._search_here)
 
     # Checkpoints
@@ -268,6 +273,12 @@ class Studio:
             self._photos.put((pipe.hash, digest, "edges"), edges)
         return code, edges
 
+    def encode_photos(self, name: str, photos: list[Image.Image], again: bool) -> tuple[np.ndarray, np.ndarray]:
+        """mu and logvar of a few photos, (N, latent_dim) each. again: see `Lane.turn`."""
+        self.pipeline(name)
+        with self._lane.turn(again=again, long=True):
+            return self._encode_many(name, photos)
+
     def read_drawing(self, name: str, picture: Image.Image) -> Sketch:
         """A picture as a drawing: lines are taken as they are, of anything else the edges."""
         pipe = self.pipeline(name)
@@ -292,6 +303,9 @@ class Studio:
 
     def _encode_here(self, name: str, photo: Image.Image) -> np.ndarray:
         return self._loaded_here(name).pipe.encode(photo)[0]
+
+    def _encode_many_here(self, name: str, photos: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        return self._loaded_here(name).pipe.encode_distribution(photos)
 
     def _search_here(
         self, name: str, digest: str, sketch: Sketch, rgb: tuple[int, int, int], count: int

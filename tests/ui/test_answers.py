@@ -48,7 +48,7 @@ def studio() -> Studio:
 
 @pytest.fixture(scope="module")
 def functions(studio) -> dict:
-    return {function.__name__: function for function in server_functions(Answers(studio))}
+    return {function.__name__: function for function in server_functions((Answers(studio), QUESTIONS))}
 
 
 @pytest.fixture
@@ -366,7 +366,7 @@ def test_one_that_was_never_measured_still_works(tmp_path, make_checkpoint):
     facts = model_facts(studio, "plain")
     assert [slider["effect"] for slider in facts["sliders"]] == [None] * 3
     assert facts["directions"] is None
-    answers = {function.__name__: function for function in server_functions(Answers(studio))}
+    answers = {function.__name__: function for function in server_functions((Answers(studio), QUESTIONS))}
     wanted = {"checkpoint": "plain", "sketch": SHOE, "z": [0.0] * 3, "slider": 0, "steps": 3}
     request = SimpleNamespace(headers={})
     assert len(answers["sweep"](wanted, request)["tiles"]) == 3

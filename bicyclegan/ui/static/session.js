@@ -19,6 +19,7 @@ window.studio = (() => {
     drawings: [], // [{id, sketch, thumb}]
     matrix: {}, // hash of a model -> {rows, columns} of its table in Compare
     wall: null, // {z, checkpoint} of the photos in Draw
+    own: null, // {hash, checkpoint, names, codes, logvar, sprite} of somebody's own photos on the map
   };
   const listeners = [];
 
@@ -214,7 +215,7 @@ window.studio = (() => {
 
   // ---- tabs and messages
 
-  const TABS = ["draw", "explore", "compare"];
+  const TABS = ["draw", "explore", "compare", "map"];
   const tabButtons = () => [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")];
 
   let choices = 0; // of a tab, by the person at the page

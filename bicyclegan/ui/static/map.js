@@ -1,0 +1,334 @@
+// The latent map: where the encoder puts photos. Press a point, or any place, to paint your drawing in that style.
+
+const colourMenu = find(".colour select");
+const tune = find(".tune");
+const ticket = studio.freshId();
+const chosen = { method: "pca", dims: 2, neighbours: 15, min_dist: 0.1, perplexity: 30 };
+// Texts by what Python calls a thing.
+const DOING = { waiting: "waiting", loading: "loading", neighbours: "finding", layout: "layout" };
+const BY = { photo: "by_photo", class: "by_class", cluster: "by_cluster", kl: "by_kl" };
+const HOW = { pca: "how_pca", umap: "how_umap", tsne: "how_tsne" };
+const TUNE = { umap: "tune_umap", tsne: "tune_tsne" };
+const COUNTED = { photos: "layer_photos", prior: "layer_prior", own: "layer_own" };
+const layers = { photos: true, prior: true, own: true };
+
+let points = null; // of the model: what `map_points` answers, unpacked
+let map = null; // what is shown: {settings, photos, prior, own, exact, centre, shares}
+let joint = false; // whether somebody's own photos are laid out with the others
+let sprite = null;
+let selected = []; // codes inside of the lasso
+let run = null; // {name, steps, moments, ...} while a training run is shown
+
+const own = () => (studio.get("own")?.hash === studio.get("model").hash ? studio.get("own") : null);
+const question = () => ({ ...model(), ...chosen, joint: joint && own() !== null, own: own()?.codes ?? null });
+
+// ---- the model's points
+
+async function openModel() {
+  const since = performance.now();
+  [map, sprite, joint, selected] = [null, null, false, []];
+  studio.startStyle();
+  leaveRun();
+  const answer = await ask("map_points", model());
+  if (!answer) return;
+  points = { ...answer, codes: unpack(answer.codes), prior: unpack(answer.prior) };
+  showColourings();
+  showRuns(points.runs);
+  await layOut();
+  window.dispatchEvent(new CustomEvent("studio:mapped", { detail: { milliseconds: performance.now() - since } }));
+  if (points.sprite) fetchSprite();
+  fetchReadings();
+}
+
+async function fetchSprite() {
+  const { hash } = studio.get("model");
+  const answer = await studio.ask("map_sprite", model());
+  if (!answer.error && hash === studio.get("model").hash) sprite = { url: answer.url, ...points.sprite };
+}
+
+const isEmpty = () => points.count === 0 && !own();
+
+function showBlank() {
+  const able = studio.get("model").encoder && studio.get("model").dim > 0;
+  find(".blank").hidden = !isEmpty();
+  find(".blank p").textContent = t(able ? "unmeasured" : "noEncoder", studio.get("model"));
+  for (const part of [".tools", ".layers", ".how", ".readings"]) find(part).hidden = isEmpty();
+}
+
+// ---- laying out
+
+let turn = 0; // of the last wish: answers to earlier ones come too late
+
+/** Ask until the map is there. What is shown stays until then, and when it cannot be had. */
+async function layOut() {
+  const mine = ++turn;
+  showBlank();
+  if (isEmpty()) return;
+  for (;;) {
+    const answer = await studio.ask("map_places", { ...question(), ticket });
+    if (mine !== turn) return;
+    showWorking(answer.waiting);
+    if (answer.error) {
+      showError(answer.error);
+      if (map) Object.assign(chosen, map.settings);
+      return showSettings();
+    }
+    if (!answer.waiting) return await showMap(answer);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    if (mine !== turn) return;
+  }
+}
+
+async function showMap({ coords, prior, own: mine, ...facts }) {
+  showError("");
+  map = { settings: { ...chosen }, photos: unpack(coords), prior: unpack(prior), own: unpack(mine), ...facts };
+  showSettings();
+  await draw();
+  await locate();
+}
+
+function showWorking(waiting) {
+  find(".working").hidden = !waiting;
+  if (!waiting) return;
+  const { share, what, ahead } = waiting;
+  find(".working p").textContent = ahead ? t("ahead", { count: ahead }) : t(DOING[what]);
+  if (share > 0) find(".working progress").value = share;
+  else find(".working progress").removeAttribute("value");
+}
+
+function cancel() {
+  turn += 1;
+  studio.ask("map_cancel", { ticket });
+  showWorking(null);
+  if (map) Object.assign(chosen, map.settings);
+  showSettings();
+}
+
+// ---- drawing
+
+function colouring() {
+  const [kind, dim] = colourMenu.value.split("-");
+  if (kind === "dim") {
+    const values = Float32Array.from(points.codes, (code) => code[dim - 1]);
+    const high = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+    return { key: "dim", kind: "around zero", values, low: -high, high };
+  }
+  return points.colourings.find(({ key }) => key === colourMenu.value) ?? { kind: "own", values: "#6366f1" };
+}
+
+async function draw() {
+  if (!map || run) return;
+  const { photos, prior, own: mine, settings, shares, centre } = map;
+  const names = [0, 1, 2].map((k) => (shares?.[k] !== undefined ? t("direction", { number: k + 1, share: Math.round(100 * shares[k]) }) : ""));
+  const key = JSON.stringify([settings, studio.get("model").hash, joint]);
+  showKey();
+  showLayers();
+  showHow();
+  const shown = { photos, prior, own: mine, colouring: colouring(), layers, centre: layers.prior ? centre : null };
+  await drawPlot({ ...shown, dims: settings.dims, names, numbers: map.exact, key });
+}
+
+function showColourings() {
+  const options = points.colourings.map(({ key }) => [key, t(BY[key])]);
+  for (let dim = 1; dim <= studio.get("model").dim && points.count; dim += 1) options.push([`dim-${dim}`, t("by_dim", { number: dim })]);
+  const before = colourMenu.value;
+  colourMenu.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  if (options.some(([value]) => value === before)) colourMenu.value = before;
+  find(".colour").hidden = options.length === 0;
+}
+
+function showKey() {
+  const { kind, key, values, groups = [], low, high } = colouring();
+  const parts = [];
+  if (kind === "groups") {
+    const counts = groups.map((_, k) => values.filter((value) => value === k).length);
+    groups.forEach((name, k) => parts.push(dotted(groupColour(k, groups.length), `${key === "cluster" ? k + 1 : name} (${counts[k]})`)));
+  } else if (kind !== "own") {
+    const scale = document.createElement("span");
+    scale.className = `scale ${kind === "rising" ? "rising" : "zero"}`;
+    parts.push(low.toFixed(1), scale, high.toFixed(1));
+  }
+  find(".key").replaceChildren(...parts);
+  find(".key").hidden = parts.length === 0;
+}
+
+function dotted(colour, text) {
+  const item = document.createElement("span");
+  const dot = document.createElement("span");
+  dot.className = "dot";
+  dot.style.background = colour;
+  item.append(dot, text);
+  return item;
+}
+
+function showLayers() {
+  const counts = { photos: map.photos.length, prior: map.prior.length, own: map.own.length };
+  const there = LAYERS.filter((name) => counts[name]);
+  keepFocus(() => find(".layers").replaceChildren(...there.map((name) => layerSwitch(name, counts[name]))));
+  find(".joint").hidden = map.exact || joint || !map.own.length || !map.photos.length;
+}
+
+function layerSwitch(name, count) {
+  const label = document.createElement("label");
+  const box = document.createElement("input");
+  Object.assign(box, { type: "checkbox", checked: layers[name], name });
+  box.dataset.key = name;
+  box.addEventListener("change", () => {
+    layers[name] = box.checked;
+    draw();
+  });
+  const colour = { photos: "var(--color-accent)", prior: GREY.color, own: OWN }[name];
+  label.append(box, dotted(colour, t(COUNTED[name], { count })));
+  return label;
+}
+
+function showHow() {
+  const { method } = map.settings;
+  find(".how").textContent = t(HOW[method]);
+}
+
+// ---- what is chosen
+
+const selectMethod = segmented(".method", (method) => choose({ method }));
+const selectDims = segmented(".dims", (dims) => choose({ dims: Number(dims) }));
+
+function choose(changes) {
+  leaveRun();
+  Object.assign(chosen, changes);
+  showSettings();
+  layOut();
+}
+
+function showSettings() {
+  selectMethod(chosen.method);
+  selectDims(String(chosen.dims));
+  tune.hidden = chosen.method === "pca" || !points || isEmpty();
+  for (const method of ["umap", "tsne"]) tune.querySelectorAll(`.${method}`).forEach((field) => { field.hidden = chosen.method !== method; });
+  for (const name of ["neighbours", "min_dist", "perplexity"]) tune.elements[name].value = chosen[name];
+  tune.querySelector(".note").textContent = chosen.method === "pca" ? "" : t(TUNE[chosen.method]);
+  find("[data-action=lasso]").hidden = chosen.dims === 3;
+}
+
+tune.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const numbers = ["neighbours", "min_dist", "perplexity"].map((name) => [name, tune.elements[name].valueAsNumber]);
+  choose(Object.fromEntries(numbers.filter(([, value]) => Number.isFinite(value))));
+});
+colourMenu.addEventListener("change", draw);
+
+// ---- pressing points and places
+
+const codesOf = { photos: () => points.codes, prior: () => points.prior, own: () => unpack(own().codes) };
+
+function pressPoint(layer, index) {
+  if (run || !codesOf[layer]) return;
+  studio.setStyle(codesOf[layer]()[index]);
+}
+
+/** A press between points: no event of Plotly tells of it. */
+let down = null;
+plot.addEventListener("pointerdown", ({ clientX, clientY }) => { down = [clientX, clientY]; }, { capture: true });
+plot.addEventListener("click", ({ clientX, clientY }) => {
+  if (!down || Math.hypot(clientX - down[0], clientY - down[1]) > 5 || run || !map || plot.dims === 3 || isLasso()) return;
+  const since = performance.now();
+  setTimeout(() => { if (!(plot.pressed >= since - 50)) pressPlace(placeAt(clientX, clientY)); }, 60);
+}, { capture: true });
+
+const pressPlace = studio.newestOnly(async (place) => {
+  if (!place) return;
+  const answer = await ask("map_code", { ...question(), ...map.settings, place });
+  if (answer) studio.setStyle(answer.z);
+});
+
+plot.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+  if (!step || !marked.here || plot.dims === 3 || run) return;
+  event.preventDefault();
+  const { range: [low, high] } = plot._fullLayout.xaxis;
+  marked.here = marked.here.map((value, k) => value + (step[k] * (high - low)) / 40);
+  placeMarks();
+  pressPlace(marked.here);
+});
+
+function describePoint(layer, index) {
+  if (layer === "history") return { label: run.names[index] };
+  if (layer === "prior") return { label: t("randomCode") };
+  if (layer === "own") return { label: own().names[index], sprite: own().sprite, tile: index };
+  return { label: points.names[index], sprite, tile: index };
+}
+
+// ---- the style in use and pins
+
+const pinsHere = () => studio.get("pins").filter((pin) => !studio.isForeign(pin) && studio.fits(pin)).slice(0, 63);
+
+/** Where the style in use and the pins lie. Asked while sliders move: no progress bar, and no message if it fails. */
+const locate = studio.newestOnly(async () => {
+  if (!map || run) return;
+  const [style, pins] = [studio.get("style"), pinsHere()];
+  if (!style) return;
+  const wanted = { ...question(), ...map.settings, z: [style, ...pins.map(({ z }) => z)] };
+  const { places } = await studio.ask("map_place", wanted);
+  if (!places || run) return;
+  marked = { here: places[0], pins: pins.map((pin, k) => [pin, places[k + 1]]) };
+  if (plot.dims === 3) showDeepMarks();
+  else placeMarks();
+});
+
+/** In three dimensions marks are points of the plot. */
+async function showDeepMarks() {
+  const places = [...marked.pins.map(([, place]) => place), marked.here];
+  const number = plot.data.findIndex(({ name }) => name === "marks");
+  const marker = { size: [...marked.pins.map(() => 7), 9], color: [...marked.pins.map(() => "#4f46e5"), "#ef4444"], line: { width: 2, color: "#fff" } };
+  const trace = { ...pointTrace("marks", places, 3, marker), hoverinfo: "skip" };
+  if (number >= 0) await window.Plotly.deleteTraces(plot, number);
+  await window.Plotly.addTraces(plot, trace);
+}
+
+// ---- lasso
+
+const isLasso = () => find("[data-action=lasso]").getAttribute("aria-pressed") === "true";
+
+function setLasso(on) {
+  find("[data-action=lasso]").setAttribute("aria-pressed", on);
+  marks.classList.toggle("through", on);
+  if (plot.dims === 2) window.Plotly.relayout(plot, { dragmode: on ? "lasso" : isTouch() ? false : "pan" });
+}
+
+function selectPoints(found) {
+  selected = found.map(({ data, pointNumber }) => codesOf[data.name]?.()[pointNumber]).filter(Boolean);
+  find(".lassoed").hidden = selected.length === 0;
+  if (!selected.length) return;
+  find(".lassoed .count").textContent = t(selected.length === 1 ? "lassoedOne" : "lassoed", { count: selected.length });
+  studio.setStyle(selected[0].map((_, d) => selected.reduce((sum, code) => sum + code[d], 0) / selected.length));
+}
+
+function unselect() {
+  selected = [];
+  find(".lassoed").hidden = true;
+  plot.selection += 1; // Plotly keeps what was chosen from one drawing to the next, unless this changes
+  setLasso(false);
+  draw();
+}
+
+/** Pin the style in use, with what is painted in it. */
+async function pinMean() {
+  const z = studio.get("style");
+  const answer = await ask("paint", { ...subject(), z: [z], example: true });
+  if (answer?.tiles.length) studio.pin(z, answer.tiles[0]);
+}
+
+const actions = {
+  lasso: () => setLasso(!isLasso()),
+  closer: () => zoom(0.7),
+  farther: () => zoom(1 / 0.7),
+  whole: showWhole,
+  cancel,
+  joint: () => { joint = true; layOut(); },
+  "pin-mean": pinMean,
+  unselect,
+  play,
+};
+root.addEventListener("click", (event) => {
+  const action = event.target.closest("[data-action]")?.dataset.action;
+  if (action) actions[action]();
+});

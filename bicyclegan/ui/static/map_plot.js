@@ -1,0 +1,214 @@
+// The map itself: points with Plotly, marks of the style in use and of pins over them, a picture under the pointer.
+
+const [frame, plot, marks, tip] = [".frame", ".plot", ".marks", ".tip"].map(find);
+plot.selection = 0;
+const GREY = { color: "#8891a5", opacity: 0.45 };
+const GRID = "rgba(136, 145, 165, 0.2)";
+const OWN = "#f59e0b";
+const SCALES = { rising: "Viridis", "around zero": "RdBu" };
+const GROUPS = ["#4f46e5", "#d97706", "#059669", "#db2777", "#0284c7", "#65a30d", "#7c3aed", "#475569"];
+const LAYERS = ["photos", "prior", "own"];
+const isTouch = () => matchMedia("(pointer: coarse)").matches;
+
+/** Little-endian float32 out of Python: {rows, columns, data} -> rows of numbers. */
+function unpack({ rows, columns, data }) {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const numbers = new Float32Array(bytes.buffer);
+  return Array.from({ length: rows }, (_, row) => numbers.subarray(row * columns, (row + 1) * columns));
+}
+
+/** Gradio brings Plotly when the first of its own charts comes into sight; an empty one stands beside this panel. */
+async function plotly() {
+  for (let waited = 0; !window.Plotly && waited < 20_000; waited += 30) {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  return window.Plotly;
+}
+
+// ---- traces
+
+const column = (places, axis) => Float32Array.from(places, (place) => place[axis]);
+
+function pointTrace(name, places, dims, marker) {
+  const trace = { name, mode: "markers", hoverinfo: "none", marker, x: column(places, 0), y: column(places, 1) };
+  return dims === 3 ? { ...trace, type: "scatter3d", z: column(places, 2) } : { ...trace, type: "scattergl" };
+}
+
+const pointSize = (count, dims) => (count > 4000 ? 4 : count > 1200 ? 6 : 8) * (dims === 3 ? 0.4 : 1);
+
+/** What points of a colouring look like. */
+function markerOf({ kind, values, groups, low, high }, count, dims) {
+  const size = pointSize(count, dims);
+  const line = { width: count > 1200 ? 0 : 0.6, color: "rgba(120, 130, 150, 0.7)" };
+  if (kind === "own") return { size, line, color: values };
+  if (kind === "groups") return { size, line, color: values.map((group) => groupColour(group, groups.length)) };
+  return { size, line, color: values, cmin: low, cmax: high, colorscale: SCALES[kind] };
+}
+
+const groupColour = (group, count) => (count <= GROUPS.length ? GROUPS[group] : `hsl(${(group * 360) / count} 65% 50%)`);
+
+function traces({ dims, photos, prior, own, colouring, layers, history }) {
+  if (history) return [pointTrace("history", photos, dims, { size: pointSize(photos.length, dims), color: history })];
+  const shown = [];
+  if (layers.prior) shown.push(pointTrace("prior", prior, dims, { size: pointSize(prior.length, dims) * 0.8, ...GREY }));
+  if (layers.photos) shown.push(pointTrace("photos", photos, dims, markerOf(colouring, photos.length, dims)));
+  if (layers.own && own.length) {
+    const marker = { size: dims === 3 ? 5 : 11, symbol: "diamond", color: OWN, line: { width: 1.2, color: "#fff" } };
+    shown.push(pointTrace("own", own, dims, marker));
+  }
+  return shown;
+}
+
+// ---- layout
+
+/** One, two and three standard deviations of random codes, which in any two directions lie around the origin. */
+function rings(centre) {
+  const ring = (radius) => ({
+    type: "circle", layer: "below", line: { color: "rgba(136, 145, 165, 0.55)", width: 1, dash: "dot" },
+    x0: centre[0] - radius, x1: centre[0] + radius, y0: centre[1] - radius, y1: centre[1] + radius,
+  });
+  return centre ? [1, 2, 3].map(ring) : [];
+}
+
+function axis(title, numbers) {
+  return {
+    title: { text: title, font: { size: 12 } }, showgrid: numbers, gridcolor: GRID, zeroline: false,
+    showticklabels: numbers, ticks: "", automargin: true,
+  };
+}
+
+function layoutOf({ dims, names, numbers, key, range, centre }) {
+  const common = {
+    uirevision: key, selectionrevision: plot.selection, selections: [], showlegend: false, hovermode: "closest", margin: { l: 14, r: 10, t: 10, b: 14 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: "#8891a5", size: 11 },
+  };
+  if (dims === 3) {
+    const deep = (name) => ({ ...axis(name, numbers), backgroundcolor: "rgba(0,0,0,0)", showspikes: false });
+    const scene = { xaxis: deep(names[0]), yaxis: deep(names[1]), zaxis: deep(names[2]), dragmode: "turntable" };
+    return { ...common, scene: { ...scene, aspectmode: numbers ? "data" : "cube" } };
+  }
+  const fixed = range ? { range: range[0], autorange: false } : {};
+  const up = range ? { range: range[1], autorange: false } : {};
+  return {
+    ...common, dragmode: isTouch() ? false : "pan", shapes: rings(centre),
+    xaxis: { ...axis(names[0], numbers), ...fixed },
+    yaxis: { ...axis(names[1], numbers), ...up, scaleanchor: "x" },
+  };
+}
+
+const CONFIG = { displayModeBar: false, responsive: false, doubleClick: "reset", scrollZoom: false };
+
+async function drawPlot(picture) {
+  const library = await plotly();
+  if (!library) return showError(t("noPlotly"));
+  if (picture.dims !== plot.dims) library.purge(plot); // a flat and a deep plot have nothing in common
+  plot.dims = picture.dims;
+  await library.react(plot, traces(picture), layoutOf(picture), CONFIG);
+  listen();
+  placeMarks();
+}
+
+function listen() {
+  if (plot.heard === plot._ev) return; // purging takes listeners away
+  plot.heard = plot._ev;
+  plot.on("plotly_hover", ({ points, event }) => showTip(points[0], event));
+  plot.on("plotly_unhover", () => { tip.hidden = true; });
+  plot.on("plotly_click", ({ points }) => {
+    plot.pressed = performance.now();
+    pressPoint(points[0].data.name, points[0].pointNumber);
+  });
+  plot.on("plotly_selected", (event) => event && selectPoints(event.points));
+  for (const change of ["plotly_relayout", "plotly_relayouting", "plotly_afterplot"]) plot.on(change, placeMarks);
+}
+
+new ResizeObserver(() => { if (window.Plotly && plot.dims && isShown()) window.Plotly.Plots.resize(plot); }).observe(frame);
+
+// ---- looking closer
+
+function zoom(factor) {
+  const { xaxis, yaxis, scene } = plot._fullLayout ?? {};
+  if (plot.dims === 3) {
+    const { eye } = scene.camera;
+    return window.Plotly.relayout(plot, { "scene.camera.eye": { x: eye.x * factor, y: eye.y * factor, z: eye.z * factor } });
+  }
+  const around = ({ range: [a, b] }) => [(a + b) / 2 - ((b - a) / 2) * factor, (a + b) / 2 + ((b - a) / 2) * factor];
+  return window.Plotly.relayout(plot, { "xaxis.range": around(xaxis), "yaxis.range": around(yaxis) });
+}
+
+function showWhole() {
+  const start = { x: 1.25, y: 1.25, z: 1.25 };
+  window.Plotly.relayout(plot, plot.dims === 3 ? { "scene.camera.eye": start } : { "xaxis.autorange": true, "yaxis.autorange": true });
+}
+
+// ---- places on the page
+
+/** Where a place of the map is inside of the frame, in px; null where it is out of sight. */
+function pixelOf([x, y]) {
+  const { xaxis, yaxis } = plot._fullLayout ?? {};
+  if (!xaxis || plot.dims === 3) return null;
+  const [left, top] = [xaxis.d2p(x), yaxis.d2p(y)];
+  const inside = left >= 0 && left <= xaxis._length && top >= 0 && top <= yaxis._length;
+  return inside ? [left + xaxis._offset, top + yaxis._offset] : null;
+}
+
+/** The place of the map under a point of the page. */
+function placeAt(clientX, clientY) {
+  const { xaxis, yaxis } = plot._fullLayout;
+  const box = plot.getBoundingClientRect();
+  const [left, top] = [clientX - box.left - xaxis._offset, clientY - box.top - yaxis._offset];
+  if (left < 0 || left > xaxis._length || top < 0 || top > yaxis._length) return null;
+  return [xaxis.p2d(left), yaxis.p2d(top)];
+}
+
+let marked = { here: null, pins: [] }; // places of the style in use and of [pin, place]
+
+function placeMarks() {
+  if (plot.dims === 3 || !plot._fullLayout) return marks.replaceChildren();
+  const made = marked.pins.map(([pin, place]) => pinMark(pin, pixelOf(place)));
+  if (marked.here) made.push(markAt("here", pixelOf(marked.here)));
+  marks.replaceChildren(...made.filter(Boolean));
+}
+
+function markAt(kind, pixel) {
+  if (!pixel) return null;
+  const mark = document.createElement(kind === "pin" ? "button" : "span");
+  mark.className = `mark ${kind}`;
+  [mark.style.left, mark.style.top] = pixel.map((value) => `${value}px`);
+  return mark;
+}
+
+function pinMark(pin, pixel) {
+  const mark = markAt("pin", pixel);
+  if (!mark) return null;
+  mark.type = "button";
+  mark.title = pin.name;
+  mark.setAttribute("aria-label", t("usePin", { name: pin.name }));
+  mark.style.backgroundImage = `url("${pin.thumb}")`;
+  mark.addEventListener("click", () => studio.setStyle(pin.z));
+  return mark;
+}
+
+// ---- the picture under the pointer
+
+/** sprite: {url, columns, size} of the layer that the point is of, or none. */
+function showTip(point, event) {
+  const { name } = point.data;
+  const { label, sprite, tile } = describePoint(name, point.pointNumber);
+  const thumb = tip.querySelector(".thumb");
+  thumb.hidden = !sprite;
+  if (sprite) {
+    const side = 96;
+    thumb.style.backgroundImage = `url("${sprite.url}")`;
+    thumb.style.backgroundSize = `${side * sprite.columns}px auto`;
+    thumb.style.backgroundPosition = `-${(tile % sprite.columns) * side}px -${Math.floor(tile / sprite.columns) * side}px`;
+  }
+  tip.querySelector(".name").textContent = label;
+  tip.dataset.layer = name;
+  tip.dataset.index = point.pointNumber;
+  tip.hidden = false;
+  const box = frame.getBoundingClientRect();
+  const [x, y] = event ? [event.clientX - box.left, event.clientY - box.top] : [0, 0];
+  const fit = (at, size, room) => Math.max(4, at + 16 + size > room ? at - size - 16 : at + 16);
+  tip.style.left = `${Math.min(fit(x, tip.offsetWidth, box.width), box.width - tip.offsetWidth - 4)}px`;
+  tip.style.top = `${Math.min(fit(y, tip.offsetHeight, box.height), box.height - tip.offsetHeight - 4)}px`;
+}

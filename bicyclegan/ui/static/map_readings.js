@@ -1,0 +1,167 @@
+// How the codes are, in words; and how those of a training run became so.
+
+// ---- readings
+
+const list = find(".readings ul");
+const VERDICTS = { healthy: "verdict_healthy", watch: "verdict_watch", collapsed: "verdict_collapsed" };
+const whose = find(".whose");
+let readingsOf = "model";
+
+const selectWhose = segmented(".whose", (value) => {
+  readingsOf = value;
+  fetchReadings();
+});
+
+async function fetchReadings() {
+  if (!own() || !points.count) readingsOf = own() && !points.count ? "own" : "model";
+  selectWhose(readingsOf);
+  whose.hidden = !own() || !points.count;
+  find(".readings .verdict").hidden = true;
+  if (isEmpty()) return;
+  const { hash } = studio.get("model");
+  const mine = readingsOf === "own" ? { own: own().codes, logvar: own().logvar } : {};
+  const answer = await studio.ask("map_readings", { ...model(), ...mine });
+  if (hash !== studio.get("model").hash) return;
+  if (answer.error) {
+    const line = document.createElement("li");
+    line.textContent = answer.error;
+    return list.replaceChildren(line);
+  }
+  const { verdict, readings } = answer.report;
+  setVerdict(find(".readings > summary .verdict"), verdict);
+  list.replaceChildren(...readings.map(showReading));
+}
+
+function setVerdict(badge, verdict) {
+  badge.textContent = t(VERDICTS[verdict]);
+  badge.className = `verdict ${verdict}`;
+  badge.hidden = false;
+}
+
+function showReading({ name, verdict, sentence, remedy, per_dim: perDim }) {
+  const line = document.createElement("li");
+  line.dataset.name = name;
+  const badge = document.createElement("span");
+  setVerdict(badge, verdict);
+  const text = document.createElement("span");
+  text.textContent = sentence;
+  line.append(badge, text);
+  if (new Set(perDim).size > 1) line.append(bars(perDim));
+  if (remedy) {
+    const advice = document.createElement("span");
+    advice.className = "remedy";
+    advice.textContent = remedy;
+    line.append(advice);
+  }
+  return line;
+}
+
+function bars(values) {
+  const box = document.createElement("span");
+  box.className = "bars";
+  box.setAttribute("aria-hidden", "true");
+  const most = Math.max(...values.map(Math.abs), 1e-9);
+  box.append(...values.map((value, d) => {
+    const bar = document.createElement("span");
+    bar.style.height = `${(100 * Math.abs(value)) / most}%`;
+    bar.title = `z${d + 1}: ${value.toFixed(3)}`;
+    return bar;
+  }));
+  return box;
+}
+
+// ---- a training run
+
+const FRAME_MS = 350;
+const runMenu = find("select.run");
+const moment = find(".moment");
+const history = find(".history");
+let film = null;
+
+function showRuns(names) {
+  history.hidden = names.length === 0;
+  runMenu.replaceChildren(new Option(t("noRun"), ""), ...names.map((name) => new Option(name, name)));
+}
+
+async function openRun(name) {
+  if (!name) return leaveRun() || draw().then(locate);
+  const answer = await ask("map_run", { ...model(), run: name, dims: 2 });
+  if (!answer || runMenu.value !== name) return;
+  turn += 1; // what is being laid out comes too late
+  showWorking(null);
+  const { rows, columns, data } = answer.coords;
+  const all = unpack({ rows, columns, data });
+  const count = answer.names.length;
+  const moments = answer.steps.map((_, k) => all.slice(k * count, (k + 1) * count));
+  run = { ...answer, name, moments, range: runRange(all), colours: moments.at(-1).map(colourOfPlace) };
+  Object.assign(moment, { max: moments.length - 1, value: 0, disabled: false });
+  find("[data-action=play]").disabled = false;
+  marked = { here: null, pins: [] };
+  for (const part of [".layers", ".key", ".joint"]) find(part).hidden = true;
+  find(".how").textContent = t("how_run");
+  await showMoment(moments.length - 1);
+}
+
+/** Each photo keeps its colour, by where it ends, so that one can follow it. */
+const colourOfPlace = ([x, y]) => `hsl(${Math.round((Math.atan2(y, x) * 180) / Math.PI)} 65% 52%)`;
+
+function runRange(places) {
+  const most = places.reduce((found, [x, y]) => Math.max(found, Math.abs(x), Math.abs(y)), 0.5) * 1.08;
+  return [[-most, most], [-most, most]];
+}
+
+async function showMoment(k) {
+  moment.value = k;
+  const { steps, moments, numbers, colours, range, name } = run;
+  const { kl, active, dims } = numbers[k];
+  find(".history .step").textContent = t("step", { step: steps[k], kl: kl.toFixed(2), active, dims });
+  const names = [t("along", { number: 1 }), t("along", { number: 2 })];
+  await drawPlot({ dims: 2, photos: moments[k], history: colours, names, numbers: true, key: `run ${name}`, range });
+}
+
+function leaveRun() {
+  clearInterval(film);
+  if (!run) return;
+  [run, film] = [null, null];
+  runMenu.value = "";
+  moment.disabled = true;
+  find("[data-action=play]").disabled = true;
+  find(".history .step").textContent = "";
+  find(".layers").hidden = false;
+}
+
+function play() {
+  clearInterval(film);
+  const start = Number(moment.value) >= run.moments.length - 1 ? 0 : Number(moment.value);
+  let k = start;
+  showMoment(k);
+  film = setInterval(() => {
+    k += 1;
+    if (!run || k >= run.moments.length) return clearInterval(film);
+    showMoment(k);
+  }, FRAME_MS);
+}
+
+runMenu.addEventListener("change", () => openRun(runMenu.value));
+moment.addEventListener("input", () => {
+  clearInterval(film);
+  if (run) showMoment(moment.valueAsNumber);
+});
+
+// ---- keeping up: last of the files, so that all of them are there
+
+let opened = null; // the model whose map this is
+const modelKey = () => `${studio.get("model").name} ${studio.get("model").hash}`;
+keepFresh(["model", "own"], () => {
+  if (!studio.get("model")) return;
+  showSettings();
+  if (opened !== modelKey()) {
+    opened = modelKey();
+    openModel();
+  } else if (points) {
+    joint = false;
+    leaveRun();
+    layOut().then(fetchReadings);
+  }
+});
+keepFresh(["style", "pins"], locate);
