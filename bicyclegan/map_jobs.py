@@ -26,11 +26,13 @@ from bicyclegan.projection import CodeMap, MapSettings, check_map, map_key, map_
 
 MAX_JOBS = 12
 """Maps that wait or are computed. Each may take a minute."""
+MAX_OF_ONE = 4
+"""The same of one owner: whoever asks for many leaves room for others."""
 MAX_FAILED = 50
 MAX_DONE = 16
 """Maps that are kept here, of up to 250 kB: those who wait get theirs even where the cache cannot be written."""
-PATIENCE = 15.0
-"""Seconds without a question after which somebody has left. Pages ask every half a second; hidden ones every few."""
+PATIENCE = 90.0
+"""Seconds without a question after which somebody has left. Pages ask twice a second, hidden ones once a minute."""
 IDLE_SECONDS = 300.0
 """For which a worker without work is kept: it has UMAP compiled, and 300 MB of memory."""
 WATCH_SECONDS = 0.5
@@ -55,6 +57,8 @@ class Waiting:
 class _Job:
     codes: np.ndarray
     settings: MapSettings
+    owner: str
+    private: bool
     share: float = 0.0
     what: str = "waiting"
     seen: dict[str, float] = field(default_factory=dict)
@@ -76,12 +80,16 @@ class MapJobs:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
 
-    def ask(self, codes: np.ndarray, settings: MapSettings, ticket: str) -> CodeMap | Waiting:
+    def ask(
+        self, codes: np.ndarray, settings: MapSettings, ticket: str, *, owner: str = "", private: bool = False
+    ) -> CodeMap | Waiting:
         """The map, or how far it is. PCA and what was computed before are there at once.
 
         Args:
             codes: (N, D).
             ticket: who asks. One map a ticket: asking for another gives up the one before.
+            owner: where from, for everybody's share of the queue.
+            private: whether the map holds what belongs to somebody: it is kept for a while, but not on disk.
 
         Raises:
             UserError: for codes and settings that do not go together, for a map that failed, or when too many wait.
@@ -91,16 +99,26 @@ class MapJobs:
             self.cancel(ticket)
             return pca_map(codes, settings)
         key = map_key(codes, settings)
-        coords = self.cache.get(key)
+        found = self.known(codes, settings)
         with self._changed:
-            self._leave(ticket, but=key if coords is None else "")
-            if coords is None:
-                coords = self._done.get(key)  # perhaps of just now, after the cache was looked at
-            if coords is None:
-                if why := self._failed.pop((key, ticket), ""):
-                    raise UserError("map_worker", "The map could not be computed: {why}.", why=why)
-                return self._join(key, codes, settings, ticket)
-        return map_of(codes, settings, coords)
+            self._leave(ticket, but="" if found else key)
+            if found or key in self._done:  # of just now, after it was looked for
+                return found or map_of(codes, settings, self._done[key])
+            if why := self._failed.pop((key, ticket), ""):
+                raise UserError("map_worker", "The map could not be computed: {why}.", why=why)
+            return self._join(key, ticket, _Job(codes, settings, owner, private))
+
+    def known(self, codes: np.ndarray, settings: MapSettings) -> CodeMap | None:
+        """A map that was computed before, or None. codes: checked, see `check_map`."""
+        key = map_key(codes, settings)
+        with self._changed:
+            coords = self._done.get(key)
+        if coords is None:
+            coords = self.cache.get(key)
+        try:
+            return None if coords is None else map_of(codes, settings, coords)
+        except UserError:  # somebody has changed the file
+            return None
 
     def cancel(self, ticket: str) -> None:
         """Wait no more. What nobody else waits for is stopped."""
@@ -115,11 +133,12 @@ class MapJobs:
 
     # With the lock
 
-    def _join(self, key: str, codes: np.ndarray, settings: MapSettings, ticket: str) -> Waiting:
+    def _join(self, key: str, ticket: str, new: _Job) -> Waiting:
         if key not in self._jobs:
-            if len(self._jobs) >= MAX_JOBS:
+            mine = sum(job.owner == new.owner for job in self._jobs.values())
+            if len(self._jobs) >= MAX_JOBS or mine >= MAX_OF_ONE:
                 raise UserError("busy", "The studio is busy: too many are waiting. Try again in a moment.")
-            self._jobs[key] = _Job(codes, settings)
+            self._jobs[key] = new
             self._start_threads()
             self._changed.notify_all()
         job = self._jobs[key]
@@ -169,7 +188,7 @@ class MapJobs:
                 key, job = next(iter(self._jobs.items()))
                 worker = self._ready_worker()
             answer = self._computed(worker, job) if worker else "no process could be started for it"
-            if isinstance(answer, np.ndarray):
+            if isinstance(answer, np.ndarray) and not job.private:
                 self.cache.put(key, answer)
             with self._changed:
                 self._finish(key, job, answer)

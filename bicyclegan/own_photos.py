@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -11,19 +12,14 @@ from PIL import Image
 
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_photo, fit_square, load_image
-from bicyclegan.object_colour import object_mask
 from bicyclegan.photo_codes import THUMB_SIZE, photo_colour
 from bicyclegan.photo_files import PhotoFile, PhotoFiles
 from bicyclegan.pipeline import Pipeline
-from bicyclegan.sketch.kind import describe_sketches
+from bicyclegan.sketch.kind import is_line_drawing
 
 BATCH = 8
 """Photos that are decoded and encoded at once."""
 MAX_PROBLEMS = 20
-STROKE = 1 / 16
-"""Width of a thick stroke, as a share of a picture's side."""
-SOLID = 0.05
-"""Share of what is not paper that lies inside of areas wider than a stroke, from which it is no drawing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +73,7 @@ def read_own_photos(
     files: PhotoFiles,
     encode: Callable[[list[Image.Image]], tuple[np.ndarray, np.ndarray]],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    turn: Callable[[], AbstractContextManager] = nullcontext,
 ) -> OwnPhotos:
     """Decode and encode photos, a few at a time; those that cannot be used are left out and say why.
 
@@ -84,17 +81,22 @@ def read_own_photos(
         pipe: whose size and code are asked for; its networks are not used.
         encode: k pictures of its size, k up to 8 -> mu and logvar, (k, D) each: `Pipeline.encode_distribution`,
             wherever it runs.
-        progress: called with the files that are done and their number.
+        progress: called with the files that are done and their number, 0 of them first.
+        turn: waits for the CPU, where others want it too; what is decoded at once is decoded within.
 
     Raises:
         UserError: when none of the photos can be used, or the encoder fails.
     """
     read, total = _Read(), len(files.photos)
+    progress(0, total)
     for start in range(0, total, BATCH):
         some = files.photos[start : start + BATCH]
-        pairs = list(_squares(some, pipe.config.model.image_size, read))
+        with turn():
+            pairs = list(_squares(some, pipe.config.model.image_size, read))
+            colours = [photo_colour(np.asarray(square)) for _, square in pairs]
         if pairs:
             _add(read, pairs, encode, pipe.config.model.latent_dim)
+            read.colours += colours
         progress(start + len(some), total)
     return read.finished()
 
@@ -104,7 +106,7 @@ def _squares(files: Sequence[PhotoFile], size: int, read: _Read) -> Iterator[tup
     for file in files:
         try:
             square = fit_photo(load_image(file.read(), file.name), size)
-            if _is_drawing(np.asarray(square)):
+            if is_line_drawing(np.asarray(square)):
                 raise UserError(
                     "own_photo_drawing",
                     "{name} is a line drawing, of which the encoder can say nothing: use the photo.",
@@ -137,26 +139,7 @@ def _add(
     read.names += names
     read.mu.append(mu)
     read.logvar.append(logvar)
-    read.colours += [photo_colour(np.asarray(square)) for square in squares]
     read.tiles += [fit_square(square, THUMB_SIZE) for square in squares]
-
-
-def _is_drawing(square: np.ndarray) -> bool:
-    """Whether a picture, uint8 (H, H, 3), is lines and nothing else.
-
-    Its levels do not tell: of 3,600 fitted photos of shoes on white, which are often black or white themselves, 30 %
-    have those of lines. But lines are thin: what is not paper all but vanishes when a stroke's width is taken off. So
-    0.2 % of these photos are taken for drawings, and of outlines nine in ten at 128 px and nearly all at 256 px; fewer
-    at 64 px, or with strokes wider than that.
-    """
-    import cv2
-
-    if describe_sketches([square]).kind != "lines":
-        return False
-    ink = object_mask(square[None]).astype(np.uint8)
-    width = max(3, round(STROKE * len(square)))
-    inside = cv2.erode(ink, np.ones((width, width), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return inside.sum() < SOLID * ink.sum()
 
 
 def _none_usable(first: UserError, count: int) -> UserError:
@@ -166,5 +149,5 @@ def _none_usable(first: UserError, count: int) -> UserError:
         "own_photos_none",
         "None of the {count} photos can be used. The first: {problem}",
         count=count,
-        problem=str(first),
+        problem=first,
     )

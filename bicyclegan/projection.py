@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -238,8 +239,8 @@ def check_map(codes: np.ndarray, settings: MapSettings) -> np.ndarray:
 
 
 def prior_codes(count: int, dim: int) -> np.ndarray:
-    """The random codes that are laid on a map of `count` photos: always the same. (P, dim) float64."""
-    return sample_codes(PRIOR_SEED, int(np.clip(count, MIN_PRIOR, MAX_PRIOR)), dim, stratify=False).astype(np.float64)
+    """The random codes that are laid on a map of `count` photos: always the same. (P, dim) float64, not writable."""
+    return _all_prior_codes(dim)[: int(np.clip(count, MIN_PRIOR, MAX_PRIOR))]
 
 
 def map_key(codes: np.ndarray, settings: MapSettings) -> str:
@@ -270,6 +271,14 @@ def nearest(points: np.ndarray, to: np.ndarray, count: int) -> tuple[np.ndarray,
         indices[row] = found[apart[found].argsort(kind="stable")]
         distances[row] = apart[indices[row]]
     return indices, distances
+
+
+@lru_cache(maxsize=8)
+def _all_prior_codes(dim: int) -> np.ndarray:
+    """Drawing them takes a tenth of a second: each has its own generator."""
+    codes = sample_codes(PRIOR_SEED, MAX_PRIOR, dim, stratify=False).astype(np.float64)
+    codes.setflags(write=False)
+    return codes
 
 
 def _between(queries: np.ndarray, points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from bicyclegan.checkpoints import DEFAULT_ROOT
 from bicyclegan.config import ModelConfig
+from bicyclegan.latents_file import load_latents
+from bicyclegan.projection import MapSettings
 from bicyclegan.training.config import LossConfig, OptimConfig, TrainConfig
 from bicyclegan.training.networks import Networks, build_networks, make_optimizers
 from bicyclegan.training.step import TrainStep
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
+import bystander
 import endurance
 import training as benchmark
 from official_order import OfficialOrder
@@ -205,3 +210,78 @@ def test_codes_are_read_from_questions_about_pictures_only() -> None:
     assert explore.codes_of(json.dumps(body, separators=(",", ":"))) == [[1, 2]]
     assert explore.codes_of(json.dumps({**body, "fn_name": "sweep"}, separators=(",", ":"))) == []
     assert explore.codes_of(None) == []
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_wishes_that_nobody_could_voice_meanwhile_count_as_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(bystander, "time", clock)
+    needed = iter([0.1, 1.0, 0.1, 0.1, 0.1, 0.1])
+    found = list(bystander.waits(lambda: clock.sleep(next(needed)), lambda: clock.now > 1.8, pace=0.5))
+    assert found == pytest.approx([100, 1000, 600, 200])  # due at 0, 0.5, 1, 1.5; the second one held up two
+    waits = bystander.Waits(tuple(map(float, range(101))))
+    assert (waits.median, waits.p95, waits.slowest) == (50, 95, 100)
+
+
+def test_maps_are_measured_with_many_codes_around_those_of_the_model(tmp_path: Path) -> None:
+    pytest.importorskip("playwright.sync_api")
+    import projection
+
+    projection.write_model(tmp_path, 700)
+    shipped, latents = (load_latents(folder / "edges2shoes") for folder in (DEFAULT_ROOT, tmp_path))
+    assert not latents.stale
+    assert latents.mu.shape == (700, 8)
+    assert latents.thumb_columns == 27, "there are thumbnails"
+    assert (latents.maps, latents.map_for(MapSettings("umap"))) == ((), None)
+    assert len(np.unique(latents.mu, axis=0)) == 700
+    assert latents.mu.std(axis=0) == pytest.approx(shipped.mu.std(axis=0), rel=0.2)
+    assert np.array_equal(latents.mu, projection.many_codes(shipped, 700).mu)
+
+
+def test_points_to_press_do_not_hide_each_other() -> None:
+    pytest.importorskip("playwright.sync_api")
+    import projection
+
+    places = np.random.RandomState(0).uniform(0, 100, (500, 2))
+    kept = places[projection.far_apart(places, 5, distance=20)]
+    apart = np.linalg.norm(kept[:, None] - kept, axis=2)[~np.eye(5, dtype=bool)]
+    assert apart.min() >= 20
+    assert len(projection.far_apart(places, 500, distance=20)) < 30, "as many as there is room for"
+
+
+def test_times_of_the_map_stand_beside_what_they_are_measured_against(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("playwright.sync_api")
+    from projection import Draw, Drawn, Opened, Press, report_drawing, report_maps, report_others, report_presses
+
+    def drawn(scale: float) -> Drawn:
+        draw = Draw(pressed=0, answered=100, begun=200, drawn=200 + 10 * scale, shown=200 + 30 * scale, points=1)
+        presses = [Press(visible=80 * scale * k, asked=50 * scale, z=[0.0]) for k in (1, 2, 4)]
+        return Drawn([Opened(1000, draw)], [draw], presses)
+
+    many = {2000: drawn(1), 10_000: drawn(2)}
+    report_maps({2000: {"UMAP": 24.0}}, {2000: {"UMAP": 0.5}})
+    report_drawing(many)
+    report_presses(many, {2000: 40.0, 10_000: 32.0})
+    idle, slow = bystander.Waits((30.0, 40.0)), bystander.Waits((60.0, 80.0, 80.0))
+    report_others(10_000, idle, {"t-SNE": (slow, 90.0)})
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "2,000 UMAP 24.00 0.50 48.0" in rows
+    assert "first: Plotly begins -> on screen 30 60 2.00" in rows
+    assert "first: answer -> on screen 130 160 1.23" in rows
+    assert "tab opened -> all is there 1000 1000 1.00" in rows
+    assert "2,000 3 160 320 50 40 4.0" in rows
+    assert "10,000 3 320 640 100 32 10.0" in rows
+    assert "nothing is computed 2 35 40 40 1.00" in rows
+    assert "t-SNE (90 s) 3 80 80 80 2.03" in rows

@@ -21,7 +21,7 @@ from bicyclegan.photo_codes import THUMB_SIZE, photo_colour
 from bicyclegan.photo_files import PhotoFile, PhotoFiles
 from bicyclegan.pipeline import Pipeline
 from bicyclegan.sketch import Sketch
-from bicyclegan.sketch.kind import describe_sketches
+from bicyclegan.sketch.kind import describe_sketches, is_line_drawing
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_codes_are_those_of_the_encoder(pipe: Pipeline) -> None:
     assert found.names == tuple(contents)
     assert (found.problems, found.left_out) == ((), 0)
     assert batches == [8, 8, 3]
-    assert told == [(8, 19), (16, 19), (19, 19)]
+    assert told == [(0, 19), (8, 19), (16, 19), (19, 19)]
 
 
 def test_tiles_and_colours_are_those_of_the_photos(pipe: Pipeline) -> None:
@@ -103,7 +103,7 @@ def test_what_cannot_be_used_says_why(larger: Pipeline) -> None:
     assert str(found.problems[2]) == "d.png is a line drawing, of which the encoder can say nothing: use the photo."
     assert all(name in str(problem) for name, problem in zip("bcde", found.problems, strict=True))
     np.testing.assert_allclose(found.mu, larger.encode_distribution([photo(0), photo(4)])[0], atol=1e-5)
-    assert told == [(6, 6)]
+    assert told == [(0, 6), (6, 6)]
 
 
 def test_only_the_first_problems_are_kept(pipe: Pipeline) -> None:
@@ -167,7 +167,7 @@ def test_few_photos_are_in_memory_at_once(pipe: Pipeline, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("size", [128, 256])
 def test_drawings_are_told_from_photos(size: int, shoe: Sketch) -> None:
     def is_drawing(picture: Image.Image) -> bool:
-        return own_photos._is_drawing(np.asarray(fit_photo(picture, size)))
+        return is_line_drawing(np.asarray(fit_photo(picture, size)))
 
     outline = Image.fromarray(shoe.rasterise(256))
     inverse = Image.fromarray(255 - shoe.rasterise(256))
@@ -182,7 +182,7 @@ def test_black_and_white_things_on_white_are_photos(grey: int) -> None:
     pixels = np.full((128, 128, 3), 255, np.uint8)
     pixels[50:90, 20:110] = grey
     assert describe_sketches([pixels]).kind == "lines"
-    assert not own_photos._is_drawing(pixels)
+    assert not is_line_drawing(pixels)
 
 
 def test_the_encoder_is_asked_for_the_whole_code(pipe: Pipeline) -> None:

@@ -57,29 +57,42 @@ class Colouring:
 def colourings(
     mu: np.ndarray, logvar: np.ndarray, names: Sequence[str], colours: np.ndarray | None = None
 ) -> list[Colouring]:
-    """All that say something about these photos, the most telling first.
+    """All that say something about these photos, the most telling first. Clusters take a second, the others no time.
 
     Args:
         mu, logvar: (N, D) finite.
         names: N names of photos; a first folder in them is taken for a class.
         colours: (N, 3) uint8 RGB of what is on them.
     """
-    return list(_all(np.asarray(mu, np.float64), np.asarray(logvar, np.float64), names, colours))
+    groups = clusters(mu)
+    found = [*_of_photos(names, colours), *([groups] if groups else []), *_by_kl(mu, logvar)]
+    return [*found, *_by_dims(np.asarray(mu, np.float64))]
 
 
-def _all(mu: np.ndarray, logvar: np.ndarray, names: Sequence[str], colours: np.ndarray | None) -> Iterator[Colouring]:
+def quick_colourings(
+    mu: np.ndarray, logvar: np.ndarray, names: Sequence[str], colours: np.ndarray | None
+) -> list[Colouring]:
+    """`colourings` without clusters, and without dims, which are the codes themselves."""
+    return [*_of_photos(names, colours), *_by_kl(mu, logvar)]
+
+
+def _of_photos(names: Sequence[str], colours: np.ndarray | None) -> Iterator[Colouring]:
     if colours is not None:
         hexes = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours.tolist())
         note = "The typical colour of what is on each photo."
         yield Colouring("photo", "colour of the photo", "own", hexes, note, moves=False)
     if classes := _classes(names):
         yield classes
-    if clusters := _clusters(mu):
-        yield clusters
-    kl = kl_per_dim(torch.from_numpy(mu), torch.from_numpy(logvar)).sum(dim=1).numpy()
+
+
+def _by_kl(mu: np.ndarray, logvar: np.ndarray) -> Iterator[Colouring]:
+    kl = kl_per_dim(*(torch.from_numpy(np.asarray(part, np.float64)) for part in (mu, logvar))).sum(dim=1).numpy()
     if np.isfinite(kl).all():
         note = "Nats over all dims: how much the code says about its photo. Near 0 it says nothing."
         yield Colouring("kl", "KL of the photo", "rising", _short(kl.clip(min=0)), note)
+
+
+def _by_dims(mu: np.ndarray) -> Iterator[Colouring]:
     for dim in range(min(mu.shape[1], MAX_DIMS)):
         note = f"The mean of z{dim + 1} for each photo; random codes have 0 ± 1."
         yield Colouring(f"dim-{dim + 1}", f"dim {dim + 1} of z", "around zero", _short(mu[:, dim]), note)
@@ -97,7 +110,7 @@ def _classes(names: Sequence[str]) -> Colouring | None:
     return Colouring("class", "folder of the photo", "groups", places, note, tuple(known), moves=False)
 
 
-def _clusters(mu: np.ndarray) -> Colouring | None:
+def clusters(mu: np.ndarray) -> Colouring | None:
     """By k-means (Lloyd 1982) in all dims, the largest group first; None where all codes are the same."""
     count = min(MAX_CLUSTERS, len(np.unique(mu.astype(np.float32), axis=0)))
     if count < 2:

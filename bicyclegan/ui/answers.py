@@ -33,7 +33,7 @@ from bicyclegan.ui.i18n import error_text, language, plain_message, report_text,
 from bicyclegan.ui.row import measure_row
 from bicyclegan.ui.strip import thumbnail
 from bicyclegan.ui.studio import Studio
-from bicyclegan.ui.wanted import MAX_PHOTOS, MAX_PICTURES, Wanted
+from bicyclegan.ui.wanted import MAX_PHOTOS, MAX_PICTURES, Wanted, address
 
 CHILDREN = 8
 COLOURS = 8
@@ -311,7 +311,7 @@ def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
     def serve(wanted: Any, request: gr.Request) -> dict[str, Any]:
         lang = language(request)
         try:
-            answer = method(Wanted(wanted))
+            answer = method(Wanted(wanted, address(request)))
             return {key: _told(lang, value) for key, value in answer.items() if key != "skipped" or value}
         except UserError as error:
             return {"error": error_text(lang, error)}

@@ -53,8 +53,12 @@ def error_text(lang: str, error: UserError) -> str:
     Names of settings among its values are those on the page: `name.seed` and the like.
     """
     template = LOCALES[lang].get(f"error.{error.code}", error.template)
-    names = {key: LOCALES[lang].get(f"name.{value}", value) for key, value in error.values.items()}
-    return template.format(**names)
+    values = {key: _value_text(lang, value) for key, value in error.values.items()}
+    return template.format(**values)
+
+
+def _value_text(lang: str, value: object) -> object:
+    return error_text(lang, value) if isinstance(value, UserError) else LOCALES[lang].get(f"name.{value}", value)
 
 
 def report_text(lang: str, report: PosteriorReport) -> dict[str, Any]:

@@ -6,17 +6,22 @@ As with `Answers`, nothing of a visitor is kept; maps that were computed are, by
 from __future__ import annotations
 
 import base64
+import math
 from collections import OrderedDict
 from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 
 from bicyclegan.config import THUMBS_FILE
 from bicyclegan.errors import UserError
+from bicyclegan.latent import check_codes, check_number
 from bicyclegan.latents_file import Latents
+from bicyclegan.losses import kl_per_dim
 from bicyclegan.map_jobs import Waiting
-from bicyclegan.map_page.colourings import colourings
+from bicyclegan.map_page.colourings import Colouring, clusters, quick_colourings
+from bicyclegan.metrics.latent import active
 from bicyclegan.metrics.posterior import read_posterior
 from bicyclegan.photo_files import MAX_PHOTOS
 from bicyclegan.projection import (
@@ -24,8 +29,8 @@ from bicyclegan.projection import (
     METHODS,
     CodeMap,
     MapSettings,
+    check_map,
     map_key,
-    map_of,
     pca_map,
     prior_codes,
 )
@@ -36,6 +41,7 @@ from bicyclegan.ui.wanted import Wanted
 MAP_QUESTIONS = (
     "map_points",
     "map_sprite",
+    "map_clusters",
     "map_places",
     "map_cancel",
     "map_place",
@@ -46,6 +52,7 @@ MAP_QUESTIONS = (
 """Methods that scripts may call."""
 KEPT_MAPS = 8
 """Maps in memory: dragging a slider asks for places thirty times a second."""
+MAX_PLACE = 1e6
 MAX_PLACED = 64
 """Codes that are placed in one question: the current one and all pins."""
 MAX_RUNS = 50
@@ -57,6 +64,8 @@ class MapAnswers:
     def __init__(self, studio: Studio):
         self.studio = studio
         self._maps: OrderedDict[str, CodeMap] = OrderedDict()
+        self._clusters: dict[bytes, Colouring | None] = {}
+        """Of the model that was asked for last."""
         self._lock = Lock()
 
     def map_points(self, wanted: Wanted) -> dict[str, Any]:
@@ -86,13 +95,24 @@ class MapAnswers:
         data = (self.studio.pipeline(name).folder / THUMBS_FILE).read_bytes()
         return {"url": f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"}
 
+    def map_clusters(self, wanted: Wanted) -> dict[str, Any]:
+        """Which photos are alike, by their codes."""
+        latents = self._latents(wanted.text("checkpoint"))
+        if latents is None:
+            return {"clusters": None}
+        with self.studio.beside.turn():
+            found = self._clusters.get(latents.mu.tobytes()) or clusters(latents.mu)
+            self._clusters = {latents.mu.tobytes(): found}
+        return {"clusters": found.to_json() if found else None}
+
     def map_places(self, wanted: Wanted) -> dict[str, Any]:
         """Where all points lie, or how far the computing of that is. Whoever waits asks again."""
         codes, own, joint = self._codes(wanted)
         settings, ticket = _settings(wanted), wanted.text("ticket")
         found = self._map_for(wanted.text("checkpoint"), codes, settings, joint)
         if found is None:
-            found = self.studio.maps.ask(codes, settings, ticket)
+            owner, private = wanted.visitor, joint
+            found = self.studio.maps.ask(codes, settings, ticket, owner=owner, private=private)
             if isinstance(found, Waiting):
                 return {"waiting": vars(found)}
             self._keep(found)
@@ -105,7 +125,7 @@ class MapAnswers:
             "prior": pack_floats(found.prior_coords),
             "own": pack_floats(places),
             "exact": found.is_exact,
-            "centre": found.place(np.zeros((1, found.codes.shape[1])))[0].tolist() if found.is_exact else None,
+            "centre": _centre(found),
             "shares": found.pca.shares[: settings.dims].tolist() if found.pca else None,
         }
 
@@ -122,8 +142,8 @@ class MapAnswers:
     def map_code(self, wanted: Wanted) -> dict[str, Any]:
         """The code at a place of a map that is there."""
         found = self._ready(wanted)
-        place = wanted.code("place", found.settings.dims)
-        return {"z": found.code_at(place[None])[0].astype(np.float32).tolist()}
+        z = found.code_at(_place(wanted, found.settings.dims)[None])
+        return {"z": check_codes(z, found.codes.shape[1])[0].tolist()}
 
     def map_readings(self, wanted: Wanted) -> dict[str, Any]:
         """How codes are, in words: those of the model's photos, or somebody's own."""
@@ -184,17 +204,17 @@ class MapAnswers:
     def _map_for(self, name: str, codes: np.ndarray, settings: MapSettings, joint: bool) -> CodeMap | None:
         """A map that takes no time: of PCA, out of the model's file, or out of memory."""
         latents = self._latents(name)
-        if settings.method == "pca":
-            return pca_map(codes, settings, latents.pca if latents else None)
         settings.check(len(codes))
         key = map_key(codes, settings)
         with self._lock:
             if key in self._maps:
                 self._maps.move_to_end(key)
                 return self._maps[key]
-        found = None if latents is None or joint else latents.map_for(settings)
-        if found is None and (coords := self.studio.maps.cache.get(key)) is not None:
-            found = map_of(codes, settings, coords)
+        if settings.method == "pca":
+            found = pca_map(codes, settings, latents.pca if latents else None)
+        else:
+            found = None if latents is None or joint else latents.map_for(settings)
+            found = found or self.studio.maps.known(check_map(codes, settings), settings)
         if found is not None:
             self._keep(found)
         return found
@@ -209,7 +229,7 @@ class MapAnswers:
         codes, _, joint = self._codes(wanted)
         found = self._map_for(wanted.text("checkpoint"), codes, _settings(wanted), joint)
         if found is None:
-            raise UserError("map_not_there", "This map is not laid out yet. Open the map again.")
+            raise UserError("map_not_there", "This map is not laid out yet. Choose PCA, UMAP or t-SNE again.")
         return found
 
 
@@ -241,7 +261,8 @@ def _settings(wanted: Wanted) -> MapSettings:
     """What is not said is as in the maps that come with a model."""
     method, data = wanted.text("method"), wanted.data
     if method not in METHODS:
-        raise UserError("map_method", "There is no map by {method!r}; use {known}.", method=method, known=METHODS)
+        known = ", ".join(METHODS)
+        raise UserError("map_method", "There is no map by {method!r}; use {known}.", method=method, known=known)
     names = ("dims", "neighbours", "min_dist", "perplexity", "seed")
     return MapSettings(method, **{name: _whole(data[name]) for name in names if data.get(name) is not None})
 
@@ -252,12 +273,25 @@ def _whole(value: Any) -> Any:
 
 
 def _colourings(latents: Latents) -> list[dict[str, Any]]:
-    """All but the dims, which are the codes themselves."""
-    found = colourings(latents.mu, latents.logvar, latents.names, latents.photo_colours)
-    return [each.to_json() for each in found if not each.key.startswith("dim-")]
+    """All but the dims, which are the codes themselves, and clusters, which take time."""
+    found = quick_colourings(latents.mu, latents.logvar, latents.names, latents.photo_colours)
+    return [each.to_json() for each in found]
 
 
-def _numbers(mu: np.ndarray, logvar: np.ndarray) -> dict[str, float]:
-    variance = np.exp(logvar.astype(np.float64))
-    kl = 0.5 * (mu.astype(np.float64) ** 2 + variance - 1 - logvar).sum(axis=1).mean()
-    return {"kl": float(kl), "active": int((mu.var(axis=0) > 0.01).sum()), "dims": mu.shape[1]}
+def _place(wanted: Wanted, dims: int) -> np.ndarray:
+    """(dims,) of a map. Raises `UserError`."""
+    numbers = wanted.items("place", dims, least=dims)
+    return np.array([check_number("place", number, -MAX_PLACE, MAX_PLACE) for number in numbers])
+
+
+def _centre(found: CodeMap) -> list[float] | None:
+    """Where the code 0 lies, around which random codes do; None where those make no rings."""
+    dim = found.codes.shape[1]
+    return found.place(np.zeros((1, dim)))[0].tolist() if found.is_exact and dim >= found.settings.dims else None
+
+
+def _numbers(mu: np.ndarray, logvar: np.ndarray) -> dict[str, Any]:
+    """KL, None where a run has diverged, and how many dims are active."""
+    mu, logvar = (torch.from_numpy(part).double() for part in (mu, logvar))
+    kl = float(kl_per_dim(mu, logvar).sum(dim=1).mean())
+    return {"kl": kl if math.isfinite(kl) else None, "active": sum(active(mu)), "dims": mu.shape[1]}

@@ -19,6 +19,7 @@ from PIL import Image
 from bicyclegan.checkpoints import list_checkpoints, load_examples
 from bicyclegan.config import DEFAULT_CHECKPOINT, LATENTS_FILE, EdgeStyle
 from bicyclegan.errors import UserError
+from bicyclegan.images import fit_square
 from bicyclegan.latent import sample_codes
 from bicyclegan.latents_file import Latents, load_latents
 from bicyclegan.map_cache import MapCache
@@ -27,7 +28,7 @@ from bicyclegan.pipeline import Pipeline, PreparedSketch, chunk_size
 from bicyclegan.recipe import Recipe
 from bicyclegan.sheet import SheetRecipe, SheetRow
 from bicyclegan.sketch import Sketch
-from bicyclegan.sketch.kind import describe_sketches
+from bicyclegan.sketch.kind import is_line_drawing
 from bicyclegan.style_search import ColourMatch, find_colour
 from bicyclegan.ui.kept import Kept
 from bicyclegan.ui.lane import Lane
@@ -282,7 +283,8 @@ class Studio:
     def read_drawing(self, name: str, picture: Image.Image) -> Sketch:
         """A picture as a drawing: lines are taken as they are, of anything else the edges."""
         pipe = self.pipeline(name)
-        if pipe.config.edge_style is None or describe_sketches([np.asarray(picture)]).kind == "lines":
+        square = fit_square(picture, pipe.config.model.image_size)
+        if pipe.config.edge_style is None or is_line_drawing(np.asarray(square)):
             with self.beside.turn():
                 return pipe.rasterise(picture)[0]
         return Sketch.from_raster(self.edges(name, picture))

@@ -25,10 +25,11 @@ MAX_PHOTO_BYTES = 25 << 20
 class Wanted:
     """Reads fields and says which one is wrong. Every method raises `UserError`."""
 
-    def __init__(self, data: Any):
+    def __init__(self, data: Any, visitor: str = ""):
+        """visitor: where the question came from, see `address`."""
         if not isinstance(data, dict):
             raise _wrong("", data, "a JSON object")
-        self.data = data
+        self.data, self.visitor = data, visitor
 
     @classmethod
     def of(cls, event: gr.EventData) -> Wanted:
@@ -95,6 +96,14 @@ class Wanted:
         """What a picture is called, at most 80 characters, and its file, which came as a data URL."""
         called = self.text("name", "picture", limit=None)[:80]
         return called, decode_data_url(self.data.get("data_url"), MAX_PHOTO_BYTES)
+
+
+def address(request: gr.Request | None) -> str:
+    """Where a question came from: what the proxy says that stands before this server, else the other end itself."""
+    if request is None:
+        return ""
+    forwarded = (request.headers.get("x-forwarded-for") or "").split(",")[-1].strip()
+    return forwarded or getattr(getattr(request, "client", None), "host", "")
 
 
 def _wrong(name: str, value: Any, expected: str) -> UserError:

@@ -74,12 +74,22 @@ def test_points_are_those_of_the_models_file(ask) -> None:
     assert unpack(answer["prior"]) == pytest.approx(prior_codes(1000, 8), abs=1e-6)
     assert answer["sprite"] == {"columns": LATENTS.thumb_columns, "size": 64}
     kinds = {each["key"]: each for each in answer["colourings"]}
-    assert list(kinds) == ["photo", "cluster", "kl"]
+    assert list(kinds) == ["photo", "kl"]
     assert kinds["photo"]["values"][3] == "#{:02x}{:02x}{:02x}".format(*LATENTS.photo_colours[3])
     assert {(each["method"], each["dims"]) for each in answer["shipped"]} == {
         (method, dims) for method in ("umap", "tsne") for dims in (2, 3)
     }
     assert answer["runs"] == []
+
+
+def test_clusters_are_those_of_the_codes(ask) -> None:
+    found = ask("map_clusters", checkpoint=NAME)["clusters"]
+    assert found == ask("map_clusters", checkpoint=NAME)["clusters"]
+    assert len(found["values"]) == 500
+    counts = np.bincount(found["values"])
+    assert len(counts) == len(found["groups"]) == 8
+    assert (np.diff(counts) <= 0).all(), "the largest first"
+    assert ask("map_clusters", checkpoint="bare")["clusters"] is None
 
 
 def test_the_sprite_is_the_models(ask, studio) -> None:
@@ -226,7 +236,8 @@ NAN = np.full((3, 8), np.nan, np.float32)
         ("map_place", {"z": [[0.0] * 7]}, "shape"),
         ("map_place", {"z": [[0.0] * 8] * 65}, "64"),
         ("map_code", {"place": [0, 0, 0]}, "place"),
-        ("map_code", {"place": [float("nan"), 0]}, "finite"),
+        ("map_code", {"place": [float("nan"), 0]}, "Place is nan|place is nan"),
+        ("map_code", {"place": [1e6, 1e6]}, "finite"),
         ("map_code", {"place": "here"}, "place"),
         ("map_readings", {"own": pack_floats(NAN), "logvar": pack_floats(NAN)}, "NaN"),
         ("map_readings", {"own": pack_floats(OWN)}, "shape|logvar"),

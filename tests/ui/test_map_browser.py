@@ -81,14 +81,15 @@ class MapReader(Visitor):
             arg=np.asarray(z, float).tolist(),
         )
 
-    def choose(self, method: str, dims: int = 2) -> None:
+    def choose(self, method: str, dims: int | None = None) -> None:
         self.page.locator(f"#map .method button[data-value={method}]").click()
-        self.page.locator(f"#map .dims button[data-value='{dims}']").click()
+        if dims:
+            self.page.locator(f"#map .dims button[data-value='{dims}']").click()
 
     def shows(self, coords: np.ndarray) -> None:
         """Wait until photos lie there."""
         self.page.wait_for_function(
-            f"([x, y]) => {{ const trace = {PLOT}._fullData.find((each) => each.name === 'photos');"
+            f"([x, y]) => {{ const trace = {PLOT}._fullData?.find((each) => each.name === 'photos');"
             " return trace && trace.x.length === x.length && x.every((value, k) => Math.abs(value - trace.x[k]) < 1e-3"
             " && Math.abs(y[k] - trace.y[k]) < 1e-3); }",
             arg=coords[:, :2].T.tolist(),
@@ -399,7 +400,7 @@ def test_a_map_that_takes_time_shows_its_progress_and_can_be_cancelled(reader):
 
 def test_own_photos_lie_beside_those_of_the_model(reader):
     reader.add_photos(("mine.zip", archive(boots__red=RED, boots__blue=BLUE, notes=b"no photo")), ("green.jpg", GREEN))
-    reader.page.wait_for_function(f"{PLOT}._fullData.some(({{ name }}) => name === 'own')")
+    reader.page.wait_for_function(f"{PLOT}._fullData?.some(({{ name }}) => name === 'own')")
     own = reader.page.evaluate("studio.get('own').names")
     assert sorted(own) == ["boots/blue.jpg", "boots/red.jpg", "green.jpg"]
     assert "3 of your photos" in reader.page.locator("#own").inner_text()
@@ -417,7 +418,7 @@ def test_own_photos_lie_beside_those_of_the_model(reader):
     place = LATENTS.pca.transform(np.array([reader.style()]))[0]
     assert reader.places("own")[index] == pytest.approx(place, abs=1e-3)
     reader.page.locator("#own [data-action=forget]").click()
-    reader.page.wait_for_function(f"!{PLOT}._fullData.some(({{ name }}) => name === 'own')")
+    reader.page.wait_for_function(f"!{PLOT}._fullData?.some(({{ name }}) => name === 'own')")
 
 
 @pytest.mark.parametrize(
@@ -442,7 +443,7 @@ def test_files_that_are_no_photos_leave_the_map_as_it_is(reader, files, match):
 
 def test_one_photo_of_somebodys_own_is_enough(reader):
     reader.add_photos(("red.jpg", RED))
-    reader.page.wait_for_function(f"{PLOT}._fullData.some(({{ name }}) => name === 'own')")
+    reader.page.wait_for_function(f"{PLOT}._fullData?.some(({{ name }}) => name === 'own')")
     reader.page.locator("#map .readings summary").click()
     reader.page.locator("#map .whose button[data-value=own]").click()
     reader.page.get_by_text("at least 30").or_(reader.page.get_by_text("30 photos")).first.wait_for()
@@ -454,7 +455,7 @@ def test_a_model_whose_photos_were_never_read_says_so_and_shows_own_ones(reader)
     assert "prepare bare" in reader.page.locator("#map .frame > .blank").inner_text()
     reader.add_photos(("red.jpg", RED), ("blue.jpg", BLUE), ("green.jpg", GREEN))
     reader.page.locator("#map .frame > .blank").wait_for(state="hidden")
-    reader.page.wait_for_function(f"{PLOT}._fullData.some(({{ name, x }}) => name === 'own' && x.length === 3)")
+    reader.page.wait_for_function(f"{PLOT}._fullData?.some(({{ name, x }}) => name === 'own' && x.length === 3)")
     reader.choose("tsne")
     assert "too few" in reader.error()
     reader.page.wait_for_function("document.querySelector('#map .method [data-value=pca]').ariaPressed === 'true'")

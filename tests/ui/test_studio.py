@@ -366,3 +366,13 @@ def test_work_in_another_process_needs_no_lock(studio, shoe):
         start(lambda: done.append(studio._render_here("second", digest_of(shoe), shoe, CODES[:2]))).join(5)
     assert len(done) == 2, "also with a model that was loaded after the fork"
     assert isinstance(studio._loaded["second"], Loaded)
+
+
+def test_a_photo_of_a_white_shoe_is_traced_and_a_drawing_is_taken_as_it_is():
+    studio = Studio(Settings(device="cpu"))
+    photo = np.full((160, 160, 3), 255, np.uint8)
+    photo[60:110, 20:140] = 235
+    drawn = Image.fromarray(next(iter(studio.examples("edges2shoes"))).rasterise(256)).convert("RGB")
+    as_it_is = studio.pipeline("edges2shoes").rasterise
+    assert studio.read_drawing("edges2shoes", Image.fromarray(photo)) != as_it_is(Image.fromarray(photo))[0]
+    assert studio.read_drawing("edges2shoes", drawn) == as_it_is(drawn)[0]

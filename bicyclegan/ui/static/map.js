@@ -3,7 +3,7 @@
 const colourMenu = find(".colour select");
 const tune = find(".tune");
 const ticket = studio.freshId();
-const chosen = { method: "pca", dims: 2, neighbours: 15, min_dist: 0.1, perplexity: 30 };
+const chosen = { method: "pca", dims: 2, neighbours: 15, min_dist: 0.1, perplexity: 30, joint: false };
 // Texts by what Python calls a thing.
 const DOING = { waiting: "waiting", loading: "loading", neighbours: "finding", layout: "layout" };
 const BY = { photo: "by_photo", class: "by_class", cluster: "by_cluster", kl: "by_kl" };
@@ -14,26 +14,47 @@ const layers = { photos: true, prior: true, own: true };
 
 let points = null; // of the model: what `map_points` answers, unpacked
 let map = null; // what is shown: {settings, photos, prior, own, exact, centre, shares}
-let joint = false; // whether somebody's own photos are laid out with the others
 let sprite = null;
-let selected = []; // codes inside of the lasso
+let mean = null; // of the codes inside of the lasso
+let pressed = null; // {z, place} of the last press between points
 let run = null; // {name, steps, moments, ...} while a training run is shown
 
 const own = () => (studio.get("own")?.hash === studio.get("model").hash ? studio.get("own") : null);
-const question = () => ({ ...model(), ...chosen, joint: joint && own() !== null, own: own()?.codes ?? null });
+
+/** What every question about a map starts with; own photos come along where they are needed. `joint`: they are laid out
+    with the others. */
+function question(settings, withOwn = settings.joint || points.count === 0) {
+  return { ...model(), ...settings, joint: settings.joint && own() !== null, own: withOwn ? own()?.codes ?? null : null };
+}
 
 // ---- the model's points
 
+/** Nothing of the model before may stay: its points would be taken for those of this one. */
+function forget() {
+  turn += 1;
+  leaveRun();
+  [points, map, sprite, mean, pressed] = [null, null, null, null, null];
+  marked = { here: null, pins: [] };
+  chosen.joint = false;
+  clearPlot();
+  showWorking(null);
+  setLasso(false);
+  find(".lassoed").hidden = true;
+  find(".key").hidden = true;
+}
+
 async function openModel() {
   const since = performance.now();
-  [map, sprite, joint, selected] = [null, null, false, []];
+  forget();
   studio.startStyle();
-  leaveRun();
+  const mine = turn;
   const answer = await ask("map_points", model());
-  if (!answer) return;
+  if (mine !== turn) return;
+  if (!answer) return void (opened = null); // asked again when the map comes into sight
   points = { ...answer, codes: unpack(answer.codes), prior: unpack(answer.prior) };
   showColourings();
   showRuns(points.runs);
+  if (colourMenu.value === "cluster") fetchClusters().then(draw);
   await layOut();
   window.dispatchEvent(new CustomEvent("studio:mapped", { detail: { milliseconds: performance.now() - since } }));
   if (points.sprite) fetchSprite();
@@ -46,11 +67,11 @@ async function fetchSprite() {
   if (!answer.error && hash === studio.get("model").hash) sprite = { url: answer.url, ...points.sprite };
 }
 
-const isEmpty = () => points.count === 0 && !own();
+const isEmpty = () => !points || (points.count === 0 && !own());
 
 function showBlank() {
   const able = studio.get("model").encoder && studio.get("model").dim > 0;
-  find(".blank").hidden = !isEmpty();
+  find(".blank").hidden = !points || !isEmpty();
   find(".blank p").textContent = t(able ? "unmeasured" : "noEncoder", studio.get("model"));
   for (const part of [".tools", ".layers", ".how", ".readings"]) find(part).hidden = isEmpty();
 }
@@ -63,24 +84,34 @@ let turn = 0; // of the last wish: answers to earlier ones come too late
 async function layOut() {
   const mine = ++turn;
   showBlank();
-  if (isEmpty()) return;
+  if (isEmpty()) return cancel();
   for (;;) {
-    const answer = await studio.ask("map_places", { ...question(), ticket });
+    const answer = await studio.ask("map_places", { ...question(chosen, true), ticket });
     if (mine !== turn) return;
     showWorking(answer.waiting);
-    if (answer.error) {
-      showError(answer.error);
-      if (map) Object.assign(chosen, map.settings);
-      return showSettings();
-    }
+    if (answer.error) return await keepMap(answer.error);
     if (!answer.waiting) return await showMap(answer);
     await new Promise((resolve) => setTimeout(resolve, 400));
     if (mine !== turn) return;
   }
 }
 
+/** The map that was asked for cannot be had: the one that is shown stays, or there is that of PCA. */
+async function keepMap(why) {
+  if (map) {
+    Object.assign(chosen, map.settings);
+    showSettings();
+  } else if (chosen.method !== "pca") {
+    Object.assign(chosen, { method: "pca", joint: false });
+    await layOut();
+  }
+  showError(why);
+}
+
 async function showMap({ coords, prior, own: mine, ...facts }) {
   showError("");
+  pressed = null;
+  marked = { here: null, pins: [] }; // until they are found on this map
   map = { settings: { ...chosen }, photos: unpack(coords), prior: unpack(prior), own: unpack(mine), ...facts };
   showSettings();
   await draw();
@@ -101,7 +132,7 @@ function cancel() {
   studio.ask("map_cancel", { ticket });
   showWorking(null);
   if (map) Object.assign(chosen, map.settings);
-  showSettings();
+  if (points) showSettings();
 }
 
 // ---- drawing
@@ -120,7 +151,7 @@ async function draw() {
   if (!map || run) return;
   const { photos, prior, own: mine, settings, shares, centre } = map;
   const names = [0, 1, 2].map((k) => (shares?.[k] !== undefined ? t("direction", { number: k + 1, share: Math.round(100 * shares[k]) }) : ""));
-  const key = JSON.stringify([settings, studio.get("model").hash, joint]);
+  const key = JSON.stringify([settings, studio.get("model").hash]);
   showKey();
   showLayers();
   showHow();
@@ -130,6 +161,7 @@ async function draw() {
 
 function showColourings() {
   const options = points.colourings.map(({ key }) => [key, t(BY[key])]);
+  if (points.count > 1) options.push(["cluster", t(BY.cluster)]);
   for (let dim = 1; dim <= studio.get("model").dim && points.count; dim += 1) options.push([`dim-${dim}`, t("by_dim", { number: dim })]);
   const before = colourMenu.value;
   colourMenu.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
@@ -165,7 +197,7 @@ function showLayers() {
   const counts = { photos: map.photos.length, prior: map.prior.length, own: map.own.length };
   const there = LAYERS.filter((name) => counts[name]);
   keepFocus(() => find(".layers").replaceChildren(...there.map((name) => layerSwitch(name, counts[name]))));
-  find(".joint").hidden = map.exact || joint || !map.own.length || !map.photos.length;
+  find(".joint").hidden = map.exact || map.settings.joint || !map.own.length || !map.photos.length;
 }
 
 function layerSwitch(name, count) {
@@ -194,6 +226,7 @@ const selectDims = segmented(".dims", (dims) => choose({ dims: Number(dims) }));
 
 function choose(changes) {
   leaveRun();
+  if (changes.dims === 3) setLasso(false);
   Object.assign(chosen, changes);
   showSettings();
   layOut();
@@ -214,7 +247,18 @@ tune.addEventListener("submit", (event) => {
   const numbers = ["neighbours", "min_dist", "perplexity"].map((name) => [name, tune.elements[name].valueAsNumber]);
   choose(Object.fromEntries(numbers.filter(([, value]) => Number.isFinite(value))));
 });
-colourMenu.addEventListener("change", draw);
+colourMenu.addEventListener("change", async () => {
+  if (colourMenu.value === "cluster") await fetchClusters();
+  draw();
+});
+
+/** Asked for when somebody wants to see them: they take a second. */
+async function fetchClusters() {
+  if (points.colourings.some(({ key }) => key === "cluster")) return;
+  const there = points;
+  const { clusters } = (await ask("map_clusters", model())) ?? {};
+  if (clusters) there.colourings.push(clusters);
+}
 
 // ---- pressing points and places
 
@@ -236,8 +280,10 @@ plot.addEventListener("click", ({ clientX, clientY }) => {
 
 const pressPlace = studio.newestOnly(async (place) => {
   if (!place) return;
-  const answer = await ask("map_code", { ...question(), ...map.settings, place });
-  if (answer) studio.setStyle(answer.z);
+  const answer = await ask("map_code", { ...question(map.settings), place });
+  if (!answer) return;
+  pressed = { z: answer.z.map(Math.fround), place };
+  studio.setStyle(answer.z);
 });
 
 plot.addEventListener("keydown", (event) => {
@@ -266,23 +312,13 @@ const locate = studio.newestOnly(async () => {
   if (!map || run) return;
   const [style, pins] = [studio.get("style"), pinsHere()];
   if (!style) return;
-  const wanted = { ...question(), ...map.settings, z: [style, ...pins.map(({ z }) => z)] };
-  const { places } = await studio.ask("map_place", wanted);
-  if (!places || run) return;
-  marked = { here: places[0], pins: pins.map((pin, k) => [pin, places[k + 1]]) };
-  if (plot.dims === 3) showDeepMarks();
-  else placeMarks();
+  const there = map;
+  const { places } = await studio.ask("map_place", { ...question(map.settings), z: [style, ...pins.map(({ z }) => z)] });
+  if (!places || run || map !== there) return;
+  const isPressed = pressed && style.every((value, d) => value === pressed.z[d]); // where one pressed, it stays
+  marked = { here: isPressed ? pressed.place : places[0], pins: pins.map((pin, k) => [pin, places[k + 1]]) };
+  showMarks();
 });
-
-/** In three dimensions marks are points of the plot. */
-async function showDeepMarks() {
-  const places = [...marked.pins.map(([, place]) => place), marked.here];
-  const number = plot.data.findIndex(({ name }) => name === "marks");
-  const marker = { size: [...marked.pins.map(() => 7), 9], color: [...marked.pins.map(() => "#4f46e5"), "#ef4444"], line: { width: 2, color: "#fff" } };
-  const trace = { ...pointTrace("marks", places, 3, marker), hoverinfo: "skip" };
-  if (number >= 0) await window.Plotly.deleteTraces(plot, number);
-  await window.Plotly.addTraces(plot, trace);
-}
 
 // ---- lasso
 
@@ -291,28 +327,29 @@ const isLasso = () => find("[data-action=lasso]").getAttribute("aria-pressed") =
 function setLasso(on) {
   find("[data-action=lasso]").setAttribute("aria-pressed", on);
   marks.classList.toggle("through", on);
-  if (plot.dims === 2) window.Plotly.relayout(plot, { dragmode: on ? "lasso" : isTouch() ? false : "pan" });
+  if (plot.dims === 2) window.Plotly.relayout(plot, { dragmode: dragMode() });
 }
 
 function selectPoints(found) {
-  selected = found.map(({ data, pointNumber }) => codesOf[data.name]?.()[pointNumber]).filter(Boolean);
+  const selected = found.map(({ data, pointNumber }) => codesOf[data.name]?.()[pointNumber]).filter(Boolean);
   find(".lassoed").hidden = selected.length === 0;
   if (!selected.length) return;
   find(".lassoed .count").textContent = t(selected.length === 1 ? "lassoedOne" : "lassoed", { count: selected.length });
-  studio.setStyle(selected[0].map((_, d) => selected.reduce((sum, code) => sum + code[d], 0) / selected.length));
+  mean = Array.from(selected[0], (_, d) => selected.reduce((sum, code) => sum + code[d], 0) / selected.length);
+  studio.setStyle(mean);
 }
 
 function unselect() {
-  selected = [];
+  mean = null;
   find(".lassoed").hidden = true;
   plot.selection += 1; // Plotly keeps what was chosen from one drawing to the next, unless this changes
   setLasso(false);
   draw();
 }
 
-/** Pin the style in use, with what is painted in it. */
+/** Whatever was done to the style since. */
 async function pinMean() {
-  const z = studio.get("style");
+  const z = mean;
   const answer = await ask("paint", { ...subject(), z: [z], example: true });
   if (answer?.tiles.length) studio.pin(z, answer.tiles[0]);
 }
@@ -323,7 +360,7 @@ const actions = {
   farther: () => zoom(1 / 0.7),
   whole: showWhole,
   cancel,
-  joint: () => { joint = true; layOut(); },
+  joint: () => choose({ joint: true }),
   "pin-mean": pinMean,
   unselect,
   play,

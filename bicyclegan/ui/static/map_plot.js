@@ -56,7 +56,15 @@ function traces({ dims, photos, prior, own, colouring, layers, history }) {
     const marker = { size: dims === 3 ? 5 : 11, symbol: "diamond", color: OWN, line: { width: 1.2, color: "#fff" } };
     shown.push(pointTrace("own", own, dims, marker));
   }
-  return shown;
+  return dims === 3 && marked.here ? [...shown, marksTrace()] : shown;
+}
+
+/** In three dimensions marks are points of the plot. */
+function marksTrace() {
+  const places = [...marked.pins.map(([, place]) => place), marked.here];
+  const size = places.map((_, k) => (k < marked.pins.length ? 7 : 9));
+  const color = places.map((_, k) => (k < marked.pins.length ? "#4f46e5" : "#ef4444"));
+  return { ...pointTrace("marks", places, 3, { size, color, line: { width: 2, color: "#fff" } }), hoverinfo: "skip" };
 }
 
 // ---- layout
@@ -90,17 +98,25 @@ function layoutOf({ dims, names, numbers, key, range, centre }) {
   const fixed = range ? { range: range[0], autorange: false } : {};
   const up = range ? { range: range[1], autorange: false } : {};
   return {
-    ...common, dragmode: isTouch() ? false : "pan", shapes: rings(centre),
+    ...common, dragmode: dragMode(), shapes: rings(centre),
     xaxis: { ...axis(names[0], numbers), ...fixed },
     yaxis: { ...axis(names[1], numbers), ...up, scaleanchor: "x" },
   };
 }
 
+/** Fingers scroll the page, unless they draw a lasso. */
+const dragMode = () => (isLasso() ? "lasso" : isTouch() ? false : "pan");
+
 const CONFIG = { displayModeBar: false, responsive: false, doubleClick: "reset", scrollZoom: false };
 
+let drawn = 0; // drawings that were begun: Plotly may have to be waited for
+
 async function drawPlot(picture) {
+  const mine = ++drawn;
+  tip.hidden = true;
   const library = await plotly();
   if (!library) return showError(t("noPlotly"));
+  if (mine !== drawn) return;
   if (picture.dims !== plot.dims) library.purge(plot); // a flat and a deep plot have nothing in common
   plot.dims = picture.dims;
   await library.react(plot, traces(picture), layoutOf(picture), CONFIG);
@@ -108,8 +124,18 @@ async function drawPlot(picture) {
   placeMarks();
 }
 
+function clearPlot() {
+  drawn += 1;
+  tip.hidden = true;
+  plot.selection += 1;
+  if (plot.dims) window.Plotly.purge(plot);
+  plot.dims = 0;
+  placeMarks();
+}
+
+/** Plotly's events; purging takes listeners away. */
 function listen() {
-  if (plot.heard === plot._ev) return; // purging takes listeners away
+  if (plot.heard === plot._ev) return;
   plot.heard = plot._ev;
   plot.on("plotly_hover", ({ points, event }) => showTip(points[0], event));
   plot.on("plotly_unhover", () => { tip.hidden = true; });
@@ -126,7 +152,8 @@ new ResizeObserver(() => { if (window.Plotly && plot.dims && isShown()) window.P
 // ---- looking closer
 
 function zoom(factor) {
-  const { xaxis, yaxis, scene } = plot._fullLayout ?? {};
+  if (!plot.dims) return null;
+  const { xaxis, yaxis, scene } = plot._fullLayout;
   if (plot.dims === 3) {
     const { eye } = scene.camera;
     return window.Plotly.relayout(plot, { "scene.camera.eye": { x: eye.x * factor, y: eye.y * factor, z: eye.z * factor } });
@@ -136,6 +163,7 @@ function zoom(factor) {
 }
 
 function showWhole() {
+  if (!plot.dims) return;
   const start = { x: 1.25, y: 1.25, z: 1.25 };
   window.Plotly.relayout(plot, plot.dims === 3 ? { "scene.camera.eye": start } : { "xaxis.autorange": true, "yaxis.autorange": true });
 }
@@ -145,7 +173,7 @@ function showWhole() {
 /** Where a place of the map is inside of the frame, in px; null where it is out of sight. */
 function pixelOf([x, y]) {
   const { xaxis, yaxis } = plot._fullLayout ?? {};
-  if (!xaxis || plot.dims === 3) return null;
+  if (!xaxis || plot.dims !== 2) return null;
   const [left, top] = [xaxis.d2p(x), yaxis.d2p(y)];
   const inside = left >= 0 && left <= xaxis._length && top >= 0 && top <= yaxis._length;
   return inside ? [left + xaxis._offset, top + yaxis._offset] : null;
@@ -162,36 +190,54 @@ function placeAt(clientX, clientY) {
 
 let marked = { here: null, pins: [] }; // places of the style in use and of [pin, place]
 
-function placeMarks() {
-  if (plot.dims === 3 || !plot._fullLayout) return marks.replaceChildren();
-  const made = marked.pins.map(([pin, place]) => pinMark(pin, pixelOf(place)));
-  if (marked.here) made.push(markAt("here", pixelOf(marked.here)));
-  marks.replaceChildren(...made.filter(Boolean));
+async function showMarks() {
+  if (plot.dims !== 3) return placeMarks();
+  const number = plot.data.findIndex(({ name }) => name === "marks");
+  const { x, y, z } = marksTrace();
+  if (number < 0 || plot.data[number].x.length !== x.length) return draw();
+  return window.Plotly.restyle(plot, { x: [x], y: [y], z: [z] }, [number]);
 }
 
-function markAt(kind, pixel) {
-  if (!pixel) return null;
-  const mark = document.createElement(kind === "pin" ? "button" : "span");
-  mark.className = `mark ${kind}`;
-  [mark.style.left, mark.style.top] = pixel.map((value) => `${value}px`);
+/** Marks over the plot stay while their pins do: one that is built anew loses the focus. */
+function placeMarks() {
+  const there = new Map([...marks.children].map((mark) => [mark.dataset.id, mark]));
+  const wanted = plot.dims === 2 ? marked.pins.map(([pin, place]) => [pin.id, pixelOf(place), pin]) : [];
+  if (plot.dims === 2 && marked.here) wanted.push(["here", pixelOf(marked.here)]);
+  const shown = wanted.filter(([, pixel]) => pixel).map(([id, pixel, pin]) => {
+    const mark = there.get(id) ?? (pin ? pinMark(pin) : hereMark());
+    [mark.style.left, mark.style.top] = pixel.map((value) => `${value}px`);
+    return mark;
+  });
+  for (const mark of [...marks.children]) if (!shown.includes(mark)) mark.remove();
+  for (const mark of shown) if (!mark.isConnected) marks.append(mark);
+}
+
+function hereMark() {
+  const mark = document.createElement("span");
+  mark.className = "mark here";
+  mark.dataset.id = "here";
   return mark;
 }
 
-function pinMark(pin, pixel) {
-  const mark = markAt("pin", pixel);
-  if (!mark) return null;
+function pinMark({ id, name, thumb, z }) {
+  const mark = document.createElement("button");
   mark.type = "button";
-  mark.title = pin.name;
-  mark.setAttribute("aria-label", t("usePin", { name: pin.name }));
-  mark.style.backgroundImage = `url("${pin.thumb}")`;
-  mark.addEventListener("click", () => studio.setStyle(pin.z));
+  mark.className = "mark pin";
+  mark.dataset.id = id;
+  mark.title = name;
+  mark.setAttribute("aria-label", t("usePin", { name }));
+  mark.style.backgroundImage = `url("${thumb}")`;
+  mark.addEventListener("click", () => studio.setStyle(z));
   return mark;
 }
 
 // ---- the picture under the pointer
 
+let pointer = null; // Plotly does not tell where it is over a deep plot
+frame.addEventListener("pointermove", ({ clientX, clientY }) => { pointer = { clientX, clientY }; });
+
 /** sprite: {url, columns, size} of the layer that the point is of, or none. */
-function showTip(point, event) {
+function showTip(point, event = pointer) {
   const { name } = point.data;
   const { label, sprite, tile } = describePoint(name, point.pointNumber);
   const thumb = tip.querySelector(".thumb");

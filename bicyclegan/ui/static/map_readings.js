@@ -84,11 +84,17 @@ function showRuns(names) {
 }
 
 async function openRun(name) {
-  if (!name) return leaveRun() || draw().then(locate);
-  const answer = await ask("map_run", { ...model(), run: name, dims: 2 });
-  if (!answer || runMenu.value !== name) return;
-  turn += 1; // what is being laid out comes too late
+  const mine = ++turn; // what is being laid out comes too late
   showWorking(null);
+  if (!name) {
+    leaveRun();
+    await draw();
+    return locate();
+  }
+  const answer = await ask("map_run", { ...model(), run: name, dims: 2 });
+  if (mine !== turn) return;
+  if (!answer) return void (runMenu.value = run?.name ?? "");
+  setLasso(false);
   const { rows, columns, data } = answer.coords;
   const all = unpack({ rows, columns, data });
   const count = answer.names.length;
@@ -114,16 +120,16 @@ async function showMoment(k) {
   moment.value = k;
   const { steps, moments, numbers, colours, range, name } = run;
   const { kl, active, dims } = numbers[k];
-  find(".history .step").textContent = t("step", { step: steps[k], kl: kl.toFixed(2), active, dims });
+  find(".history .step").textContent = t("step", { step: steps[k], kl: kl?.toFixed(2) ?? "–", active, dims });
   const names = [t("along", { number: 1 }), t("along", { number: 2 })];
   await drawPlot({ dims: 2, photos: moments[k], history: colours, names, numbers: true, key: `run ${name}`, range });
 }
 
 function leaveRun() {
   clearInterval(film);
+  runMenu.value = "";
   if (!run) return;
   [run, film] = [null, null];
-  runMenu.value = "";
   moment.disabled = true;
   find("[data-action=play]").disabled = true;
   find(".history .step").textContent = "";
@@ -154,14 +160,16 @@ let opened = null; // the model whose map this is
 const modelKey = () => `${studio.get("model").name} ${studio.get("model").hash}`;
 keepFresh(["model", "own"], () => {
   if (!studio.get("model")) return;
-  showSettings();
-  if (opened !== modelKey()) {
-    opened = modelKey();
-    openModel();
-  } else if (points) {
-    joint = false;
-    leaveRun();
-    layOut().then(fetchReadings);
-  }
-});
+  if (opened !== modelKey()) return open();
+  if (!points) return;
+  chosen.joint = false;
+  leaveRun();
+  layOut().then(fetchReadings);
+}, () => { if (opened !== modelKey()) open(); });
+
+function open() {
+  opened = modelKey();
+  openModel();
+}
+
 keepFresh(["style", "pins"], locate);

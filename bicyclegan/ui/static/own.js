@@ -12,6 +12,12 @@ function showState(text, { share = null, reading = false, there = false } = {}) 
   find("[data-action=forget]").hidden = !there;
 }
 
+window.addEventListener("studio:own-begun", () => {
+  showError("");
+  problems.hidden = true;
+  showState(t("waiting"), { share: 0, reading: true });
+});
+
 function showNews({ done, total, photos, error, left_out: leftOut, problems: why }) {
   if (total) return showState(t("reading", { done, total }), { share: done / total, reading: true });
   showError(error);

@@ -24,6 +24,7 @@ from bicyclegan.ui.panel import Panel
 from bicyclegan.ui.studio import Studio
 from bicyclegan.ui.tabs.draw import HIDDEN
 
+BEGUN_JS = "(...given) => { window.dispatchEvent(new CustomEvent('studio:own-begun')); return given; }"
 SHOWN_PROBLEMS = 3
 """Photos whose fault is told."""
 
@@ -55,7 +56,9 @@ def _build_own(studio: Studio, picker: gr.Dropdown) -> None:
     folder = gr.UploadButton(i18n("own.folder"), file_count="directory", size="sm", elem_id="own-folder")
     panel = Panel("own.html", "own.css", ["own.js"], for_js("own"), elem_id="own")
     events = [
-        each.upload(handlers.read, [each, picker], panel, concurrency_id="own", concurrency_limit=2, **HIDDEN)
+        each.upload(
+            handlers.read, [each, picker], panel, js=BEGUN_JS, concurrency_id="own", concurrency_limit=2, **HIDDEN
+        )
         for each in (files, folder)
     ]
     for event in events:
@@ -64,7 +67,7 @@ def _build_own(studio: Studio, picker: gr.Dropdown) -> None:
 
 
 class OwnHandlers:
-    """What happens on the server. Files are deleted by Gradio; codes and thumbnails go to the page and stay there."""
+    """What happens on the server. Files are deleted once they are read; codes and thumbnails go to the page."""
 
     def __init__(self, studio: Studio):
         self.studio = studio
@@ -103,9 +106,12 @@ class OwnHandlers:
 
             try:
                 with open_photo_files(paths, [path.name for path in paths]) as files:
-                    told.put(read_own_photos(pipe, files, encode, progress))
+                    told.put(read_own_photos(pipe, files, encode, progress, self.studio.beside.turn))
             except BaseException as error:
                 told.put(error)
+            finally:
+                for path in paths:
+                    path.unlink(missing_ok=True)  # Gradio's own cleaning takes hours
 
         Thread(target=work, daemon=True).start()
         try:
@@ -123,7 +129,8 @@ class _StoppedError(Exception):
 
 
 def _answer(studio: Studio, checkpoint: str, photos: OwnPhotos, lang: str) -> dict[str, Any]:
-    sprite = base64.b64encode(make_sprite(photos.tiles)).decode("ascii")
+    with studio.beside.turn(again=True):
+        sprite = base64.b64encode(make_sprite(photos.tiles)).decode("ascii")
     columns = sprite_columns(len(photos.tiles))
     return {
         "photos": {
