@@ -59,15 +59,16 @@ class Plan:
 
     codes: tuple[int, ...] = (2000, 10_000)
     opens: int = 5
+    changes: int = 9
     recolourings: int = 8
     presses: int = 20
-    rest_seconds: float = 30
+    rest_seconds: float = 40
     """For which somebody paints while nothing is computed, before and after the maps of others."""
     map_seconds: float = 120
     """After which others give up their map: enough painting was measured beside it."""
 
 
-QUICK = Plan((2000,), opens=2, recolourings=3, presses=6, rest_seconds=6, map_seconds=20)
+QUICK = Plan((2000,), opens=2, changes=3, recolourings=3, presses=6, rest_seconds=6, map_seconds=20)
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Drawn:
     """One number of codes: how long each way of drawing them took."""
 
     opened: list[Opened]
+    changed: list[Draw]
+    """Another method, whose map is in the cache."""
     recoloured: list[Draw]
     presses: list[Press]
 
@@ -178,8 +181,8 @@ class MapVisitor:
         self.page.evaluate("seen.nextStyle")  # the drawing beside the map
         self.page.wait_for_timeout(500)
 
-    def lay_out(self, name: str) -> float:
-        """Seconds from the press on a method until its map is on the screen. name: of `MAPS`."""
+    def lay_out(self, name: str) -> Draw:
+        """Press a method and wait for its map. name: of `MAPS`."""
         if name == "UMAP again, closer":
             self.page.locator("#map .tune [name=min_dist]").fill(CLOSER)
             button = "#map .tune button"
@@ -187,7 +190,7 @@ class MapVisitor:
             button = f"#map .method button[data-value={MAPS[name]}]"
         draw = self._draw(lambda: self.page.locator(button).click())
         assert draw.pressed < draw.answered < draw.shown, draw
-        return (draw.shown - draw.pressed) / 1000
+        return draw
 
     def recolour(self, dim: int) -> Draw:
         """Colour points by a dim of z, from 1."""
@@ -231,26 +234,28 @@ def lay_out_all(context: BrowserContext, url: str) -> dict[str, float]:
     """Seconds until each of `MAPS` is there; the first one comes with the tab."""
     visitor = MapVisitor(context, url)
     first, *others = MAPS
-    seconds = {first: visitor.opened.milliseconds / 1000} | {name: visitor.lay_out(name) for name in others}
+    draws = {name: visitor.lay_out(name) for name in others}
     visitor.close()
-    return seconds
+    times = {first: visitor.opened.milliseconds} | {name: draw.shown - draw.pressed for name, draw in draws.items()}
+    return {name: milliseconds / 1000 for name, milliseconds in times.items()}
 
 
 def draw_often(context: BrowserContext, url: str, plan: Plan, count: int) -> Drawn:
-    """Open the map in new pages; in the last one colour and press points."""
+    """Open the map in new pages; in the last one change methods, to PCA at last, colour and press points."""
     opened = []
     for _ in range(plan.opens):
         visitor = MapVisitor(context, url)
         opened.append(visitor.opened)
         if len(opened) < plan.opens:
             visitor.close()
+    changed = [visitor.lay_out(("UMAP", "t-SNE", "PCA")[k % 3]) for k in range(plan.changes)]
     recoloured = [visitor.recolour(1 + k % 8) for k in range(plan.recolourings)]
-    assert {draw.points for draw in [*recoloured, *(each.draw for each in opened)]} == {count}
+    assert {draw.points for draw in [*changed, *recoloured, *(each.draw for each in opened)]} == {count}
     pixels = visitor.pixels()
     chosen = far_apart(pixels[:, 1:], plan.presses, APART)
     presses = [visitor.press(*pixels[index, 1:]) for index in chosen]
     visitor.close()
-    return Drawn(opened, recoloured, presses)
+    return Drawn(opened, changed, recoloured, presses)
 
 
 # Tables
@@ -273,6 +278,7 @@ def report_drawing(drawn: dict[int, Drawn]) -> None:
         "first: Plotly begins -> is done": lambda d: [each.draw.drawn - each.draw.begun for each in d.opened],
         "first: Plotly begins -> on screen": lambda d: [each.draw.shown - each.draw.begun for each in d.opened],
         "first: answer -> on screen": lambda d: [each.draw.shown - each.draw.answered for each in d.opened],
+        "another map: answer -> on screen": lambda d: [each.shown - each.answered for each in d.changed],
         "coloured: wish -> Plotly is done": lambda d: [each.drawn - each.pressed for each in d.recoloured],
         "coloured: wish -> on screen": lambda d: [each.shown - each.pressed for each in d.recoloured],
         "tab opened -> all is there": lambda d: [each.milliseconds for each in d.opened],

@@ -268,7 +268,7 @@ def test_times_of_the_map_stand_beside_what_they_are_measured_against(capsys: py
     def drawn(scale: float) -> Drawn:
         draw = Draw(pressed=0, answered=100, begun=200, drawn=200 + 10 * scale, shown=200 + 30 * scale, points=1)
         presses = [Press(visible=80 * scale * k, asked=50 * scale, z=[0.0]) for k in (1, 2, 4)]
-        return Drawn([Opened(1000, draw)], [draw], presses)
+        return Drawn([Opened(1000, draw)], [draw], [draw], presses)
 
     many = {2000: drawn(1), 10_000: drawn(2)}
     report_maps({2000: {"UMAP": 24.0}}, {2000: {"UMAP": 0.5}})
@@ -280,6 +280,8 @@ def test_times_of_the_map_stand_beside_what_they_are_measured_against(capsys: py
     assert "2,000 UMAP 24.00 0.50 48.0" in rows
     assert "first: Plotly begins -> on screen 30 60 2.00" in rows
     assert "first: answer -> on screen 130 160 1.23" in rows
+    assert "another map: answer -> on screen 130 160 1.23" in rows
+    assert "coloured: wish -> on screen 230 260 1.13" in rows
     assert "tab opened -> all is there 1000 1000 1.00" in rows
     assert "2,000 3 160 320 50 40 4.0" in rows
     assert "10,000 3 320 640 100 32 10.0" in rows

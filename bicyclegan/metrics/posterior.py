@@ -72,8 +72,8 @@ SEED = 271_828_182
 """Of all that is drawn here. No seed that others are likely to use: equal noise would look like a pattern."""
 
 SENTENCES: dict[str, str] = {
-    "kl_healthy": "A photo's code differs from random ones (the prior) by {kl:.2f} nats (KL, sum of all dims), the "
-    "most it can tell about its photo: it is not silent.",
+    "kl_healthy": "A photo's code differs from random ones (the prior) by {kl:.2f} nats (KL, sum of all dims): it says "
+    "something about its photo.",
     "kl_watch": "A photo's code differs from random ones (the prior) by only {kl:.2f} nats (KL, sum of all dims; below "
     "{limit} is little), so that it can hardly tell two styles apart.",
     "kl_collapsed": "A photo's code is nearly a random one (KL to the prior {kl:.3f} nats, sum of all dims; below "

@@ -22,7 +22,7 @@ from bicyclegan.losses import kl_per_dim
 from bicyclegan.map_jobs import Waiting
 from bicyclegan.map_page.colourings import Colouring, clusters, quick_colourings
 from bicyclegan.metrics.latent import active
-from bicyclegan.metrics.posterior import read_posterior
+from bicyclegan.metrics.posterior import MIN_PHOTOS, read_posterior
 from bicyclegan.photo_files import MAX_PHOTOS
 from bicyclegan.projection import (
     MAX_PRIOR,
@@ -151,6 +151,13 @@ class MapAnswers:
         dim = self.studio.pipeline(name).config.model.latent_dim
         if wanted.data.get("own"):
             mu, logvar = (_floats(wanted, key, dim) for key in ("own", "logvar"))
+            if len(mu) < MIN_PHOTOS:
+                raise UserError(
+                    "own_few",
+                    "Too few photos to judge a latent space by: {count}; add at least {minimum}, better hundreds.",
+                    count=len(mu),
+                    minimum=MIN_PHOTOS,
+                )
         else:
             latents = self._latents(name)
             mu, logvar = (np.zeros((0, dim)),) * 2 if latents is None else (latents.mu, latents.logvar)

@@ -240,7 +240,8 @@ NAN = np.full((3, 8), np.nan, np.float32)
         ("map_code", {"place": [1e6, 1e6]}, "finite"),
         ("map_code", {"place": "here"}, "place"),
         ("map_readings", {"own": pack_floats(NAN), "logvar": pack_floats(NAN)}, "NaN"),
-        ("map_readings", {"own": pack_floats(OWN)}, "shape|logvar"),
+        ("map_readings", {"own": pack_floats(np.tile(OWN, (3, 1)))}, "shape|logvar"),
+        ("map_readings", {"own": pack_floats(OWN), "logvar": pack_floats(OWN)}, "Too few photos"),
     ],
 )
 def test_what_no_honest_page_would_ask(ask, question: str, wanted: dict, match: str) -> None:

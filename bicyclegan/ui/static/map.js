@@ -8,6 +8,7 @@ const chosen = { method: "pca", dims: 2, neighbours: 15, min_dist: 0.1, perplexi
 const DOING = { waiting: "waiting", loading: "loading", neighbours: "finding", layout: "layout" };
 const BY = { photo: "by_photo", class: "by_class", cluster: "by_cluster", kl: "by_kl" };
 const HOW = { pca: "how_pca", umap: "how_umap", tsne: "how_tsne" };
+const HOW_DEEP = { pca: "how_pca_deep", umap: "how_umap_deep", tsne: "how_tsne_deep" };
 const TUNE = { umap: "tune_umap", tsne: "tune_tsne" };
 const COUNTED = { photos: "layer_photos", prior: "layer_prior", own: "layer_own" };
 const layers = { photos: true, prior: true, own: true };
@@ -15,8 +16,6 @@ const layers = { photos: true, prior: true, own: true };
 let points = null; // of the model: what `map_points` answers, unpacked
 let map = null; // what is shown: {settings, photos, prior, own, exact, centre, shares}
 let sprite = null;
-let mean = null; // of the codes inside of the lasso
-let pressed = null; // {z, place} of the last press between points
 let run = null; // {name, steps, moments, ...} while a training run is shown
 
 const own = () => (studio.get("own")?.hash === studio.get("model").hash ? studio.get("own") : null);
@@ -48,8 +47,10 @@ async function openModel() {
   forget();
   studio.startStyle();
   const mine = turn;
+  showWorking({ share: 0, what: "loading", ahead: 0 });
   const answer = await ask("map_points", model());
   if (mine !== turn) return;
+  showWorking(null);
   if (!answer) return void (opened = null); // asked again when the map comes into sight
   points = { ...answer, codes: unpack(answer.codes), prior: unpack(answer.prior) };
   showColourings();
@@ -100,7 +101,7 @@ async function layOut() {
 async function keepMap(why) {
   if (map) {
     Object.assign(chosen, map.settings);
-    showSettings();
+    showSettings(false);
   } else if (chosen.method !== "pca") {
     Object.assign(chosen, { method: "pca", joint: false });
     await layOut();
@@ -132,7 +133,7 @@ function cancel() {
   studio.ask("map_cancel", { ticket });
   showWorking(null);
   if (map) Object.assign(chosen, map.settings);
-  if (points) showSettings();
+  if (points) showSettings(false);
 }
 
 // ---- drawing
@@ -156,7 +157,8 @@ async function draw() {
   showLayers();
   showHow();
   const shown = { photos, prior, own: mine, colouring: colouring(), layers, centre: layers.prior ? centre : null };
-  await drawPlot({ ...shown, dims: settings.dims, names, numbers: map.exact, key });
+  const range = wholeRange(photos, prior, mine);
+  await drawPlot({ ...shown, dims: settings.dims, names, numbers: map.exact, key, range });
 }
 
 function showColourings() {
@@ -196,7 +198,9 @@ function dotted(colour, text) {
 function showLayers() {
   const counts = { photos: map.photos.length, prior: map.prior.length, own: map.own.length };
   const there = LAYERS.filter((name) => counts[name]);
-  keepFocus(() => find(".layers").replaceChildren(...there.map((name) => layerSwitch(name, counts[name]))));
+  const mine = dotted("var(--color-accent)", t("layer_here"));
+  mine.className = "mine";
+  keepFocus(() => find(".layers").replaceChildren(...there.map((name) => layerSwitch(name, counts[name])), mine));
   find(".joint").hidden = map.exact || map.settings.joint || !map.own.length || !map.photos.length;
 }
 
@@ -209,14 +213,14 @@ function layerSwitch(name, count) {
     layers[name] = box.checked;
     draw();
   });
-  const colour = { photos: "var(--color-accent)", prior: GREY.color, own: OWN }[name];
+  const colour = { photos: "linear-gradient(135deg, #ef4444, #f59e0b, #10b981, #3b82f6)", prior: GREY.color, own: OWN }[name];
   label.append(box, dotted(colour, t(COUNTED[name], { count })));
   return label;
 }
 
 function showHow() {
-  const { method } = map.settings;
-  find(".how").textContent = t(HOW[method]);
+  const { method, dims } = map.settings;
+  find(".how").textContent = t((dims === 3 ? HOW_DEEP : HOW)[method]);
 }
 
 // ---- what is chosen
@@ -226,18 +230,24 @@ const selectDims = segmented(".dims", (dims) => choose({ dims: Number(dims) }));
 
 function choose(changes) {
   leaveRun();
-  if (changes.dims === 3) setLasso(false);
+  if (changes.dims === 3) {
+    setLasso(false);
+    mean = null;
+    find(".lassoed").hidden = true;
+  }
   Object.assign(chosen, changes);
   showSettings();
   layOut();
 }
 
-function showSettings() {
+/** typed: whether the fields show what is chosen, or stay as somebody typed them. */
+function showSettings(typed = true) {
   selectMethod(chosen.method);
   selectDims(String(chosen.dims));
   tune.hidden = chosen.method === "pca" || !points || isEmpty();
   for (const method of ["umap", "tsne"]) tune.querySelectorAll(`.${method}`).forEach((field) => { field.hidden = chosen.method !== method; });
-  for (const name of ["neighbours", "min_dist", "perplexity"]) tune.elements[name].value = chosen[name];
+  for (const name of ["neighbours", "min_dist", "perplexity"]) if (typed) tune.elements[name].value = chosen[name];
+  keepChosen();
   tune.querySelector(".note").textContent = chosen.method === "pca" ? "" : t(TUNE[chosen.method]);
   find("[data-action=lasso]").hidden = chosen.dims === 3;
 }
@@ -260,112 +270,19 @@ async function fetchClusters() {
   if (clusters) there.colourings.push(clusters);
 }
 
-// ---- pressing points and places
+// What was chosen lasts as long as this window.
+const CHOSEN = "bicyclegan.map";
 
-const codesOf = { photos: () => points.codes, prior: () => points.prior, own: () => unpack(own().codes) };
-
-function pressPoint(layer, index) {
-  if (run || !codesOf[layer]) return;
-  studio.setStyle(codesOf[layer]()[index]);
+function keepChosen() {
+  try {
+    sessionStorage.setItem(CHOSEN, JSON.stringify({ ...chosen, joint: false }));
+  } catch {
+    // blocked: a reload starts with PCA
+  }
 }
 
-/** A press between points: no event of Plotly tells of it. */
-let down = null;
-plot.addEventListener("pointerdown", ({ clientX, clientY }) => { down = [clientX, clientY]; }, { capture: true });
-plot.addEventListener("click", ({ clientX, clientY }) => {
-  if (!down || Math.hypot(clientX - down[0], clientY - down[1]) > 5 || run || !map || plot.dims === 3 || isLasso()) return;
-  const since = performance.now();
-  setTimeout(() => { if (!(plot.pressed >= since - 50)) pressPlace(placeAt(clientX, clientY)); }, 60);
-}, { capture: true });
-
-const pressPlace = studio.newestOnly(async (place) => {
-  if (!place) return;
-  const answer = await ask("map_code", { ...question(map.settings), place });
-  if (!answer) return;
-  pressed = { z: answer.z.map(Math.fround), place };
-  studio.setStyle(answer.z);
-});
-
-plot.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-  if (!step || !marked.here || plot.dims === 3 || run) return;
-  event.preventDefault();
-  const { range: [low, high] } = plot._fullLayout.xaxis;
-  marked.here = marked.here.map((value, k) => value + (step[k] * (high - low)) / 40);
-  placeMarks();
-  pressPlace(marked.here);
-});
-
-function describePoint(layer, index) {
-  if (layer === "history") return { label: run.names[index] };
-  if (layer === "prior") return { label: t("randomCode") };
-  if (layer === "own") return { label: own().names[index], sprite: own().sprite, tile: index };
-  return { label: points.names[index], sprite, tile: index };
+try {
+  Object.assign(chosen, JSON.parse(sessionStorage.getItem(CHOSEN)) ?? {});
+} catch {
+  // nothing, or something else under this name
 }
-
-// ---- the style in use and pins
-
-const pinsHere = () => studio.get("pins").filter((pin) => !studio.isForeign(pin) && studio.fits(pin)).slice(0, 63);
-
-/** Where the style in use and the pins lie. Asked while sliders move: no progress bar, and no message if it fails. */
-const locate = studio.newestOnly(async () => {
-  if (!map || run) return;
-  const [style, pins] = [studio.get("style"), pinsHere()];
-  if (!style) return;
-  const there = map;
-  const { places } = await studio.ask("map_place", { ...question(map.settings), z: [style, ...pins.map(({ z }) => z)] });
-  if (!places || run || map !== there) return;
-  const isPressed = pressed && style.every((value, d) => value === pressed.z[d]); // where one pressed, it stays
-  marked = { here: isPressed ? pressed.place : places[0], pins: pins.map((pin, k) => [pin, places[k + 1]]) };
-  showMarks();
-});
-
-// ---- lasso
-
-const isLasso = () => find("[data-action=lasso]").getAttribute("aria-pressed") === "true";
-
-function setLasso(on) {
-  find("[data-action=lasso]").setAttribute("aria-pressed", on);
-  marks.classList.toggle("through", on);
-  if (plot.dims === 2) window.Plotly.relayout(plot, { dragmode: dragMode() });
-}
-
-function selectPoints(found) {
-  const selected = found.map(({ data, pointNumber }) => codesOf[data.name]?.()[pointNumber]).filter(Boolean);
-  find(".lassoed").hidden = selected.length === 0;
-  if (!selected.length) return;
-  find(".lassoed .count").textContent = t(selected.length === 1 ? "lassoedOne" : "lassoed", { count: selected.length });
-  mean = Array.from(selected[0], (_, d) => selected.reduce((sum, code) => sum + code[d], 0) / selected.length);
-  studio.setStyle(mean);
-}
-
-function unselect() {
-  mean = null;
-  find(".lassoed").hidden = true;
-  plot.selection += 1; // Plotly keeps what was chosen from one drawing to the next, unless this changes
-  setLasso(false);
-  draw();
-}
-
-/** Whatever was done to the style since. */
-async function pinMean() {
-  const z = mean;
-  const answer = await ask("paint", { ...subject(), z: [z], example: true });
-  if (answer?.tiles.length) studio.pin(z, answer.tiles[0]);
-}
-
-const actions = {
-  lasso: () => setLasso(!isLasso()),
-  closer: () => zoom(0.7),
-  farther: () => zoom(1 / 0.7),
-  whole: showWhole,
-  cancel,
-  joint: () => choose({ joint: true }),
-  "pin-mean": pinMean,
-  unselect,
-  play,
-};
-root.addEventListener("click", (event) => {
-  const action = event.target.closest("[data-action]")?.dataset.action;
-  if (action) actions[action]();
-});

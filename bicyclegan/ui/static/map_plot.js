@@ -4,6 +4,8 @@ const [frame, plot, marks, tip] = [".frame", ".plot", ".marks", ".tip"].map(find
 plot.selection = 0;
 const GREY = { color: "#8891a5", opacity: 0.45 };
 const GRID = "rgba(136, 145, 165, 0.2)";
+const ACCENT = "#6366f1";
+const isDark = () => document.body.classList.contains("dark");
 const OWN = "#f59e0b";
 const SCALES = { rising: "Viridis", "around zero": "RdBu" };
 const GROUPS = ["#4f46e5", "#d97706", "#059669", "#db2777", "#0284c7", "#65a30d", "#7c3aed", "#475569"];
@@ -39,7 +41,7 @@ const pointSize = (count, dims) => (count > 4000 ? 4 : count > 1200 ? 6 : 8) * (
 /** What points of a colouring look like. */
 function markerOf({ kind, values, groups, low, high }, count, dims) {
   const size = pointSize(count, dims);
-  const line = { width: count > 1200 ? 0 : 0.6, color: "rgba(120, 130, 150, 0.7)" };
+  const line = { width: count > 1200 ? 0 : 0.8, color: isDark() ? "rgba(190, 198, 215, 0.9)" : "rgba(120, 130, 150, 0.7)" };
   if (kind === "own") return { size, line, color: values };
   if (kind === "groups") return { size, line, color: values.map((group) => groupColour(group, groups.length)) };
   return { size, line, color: values, cmin: low, cmax: high, colorscale: SCALES[kind] };
@@ -62,9 +64,10 @@ function traces({ dims, photos, prior, own, colouring, layers, history }) {
 /** In three dimensions marks are points of the plot. */
 function marksTrace() {
   const places = [...marked.pins.map(([, place]) => place), marked.here];
-  const size = places.map((_, k) => (k < marked.pins.length ? 7 : 9));
-  const color = places.map((_, k) => (k < marked.pins.length ? "#4f46e5" : "#ef4444"));
-  return { ...pointTrace("marks", places, 3, { size, color, line: { width: 2, color: "#fff" } }), hoverinfo: "skip" };
+  const symbol = places.map((_, k) => (k < marked.pins.length ? "square" : "cross"));
+  const size = places.map((_, k) => (k < marked.pins.length ? 4 : 7));
+  const marker = { size, symbol, color: ACCENT, line: { width: 1.5, color: "#fff" } };
+  return { ...pointTrace("marks", places, 3, marker), hoverinfo: "skip" };
 }
 
 // ---- layout
@@ -85,28 +88,40 @@ function axis(title, numbers) {
   };
 }
 
+/** Holds everything there is, whichever layers are shown: nothing jumps when one is hidden. */
+function wholeRange(...layers) {
+  const all = layers.flat();
+  return [0, 1].map((axis) => {
+    const [low, high] = all.reduce(([a, b], place) => [Math.min(a, place[axis]), Math.max(b, place[axis])], [Infinity, -Infinity]);
+    const room = 0.06 * (high - low) || 1;
+    return [low - room, high + room];
+  });
+}
+
 function layoutOf({ dims, names, numbers, key, range, centre }) {
   const common = {
     uirevision: key, selectionrevision: plot.selection, selections: [], showlegend: false, hovermode: "closest", margin: { l: 14, r: 10, t: 10, b: 14 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: "#8891a5", size: 11 },
   };
   if (dims === 3) {
-    const deep = (name) => ({ ...axis(name, numbers), backgroundcolor: "rgba(0,0,0,0)", showspikes: false });
-    const scene = { xaxis: deep(names[0]), yaxis: deep(names[1]), zaxis: deep(names[2]), dragmode: "turntable" };
+    const deep = (name) => ({
+      ...axis(name, numbers), showbackground: false, showspikes: false, showgrid: true,
+      gridcolor: isDark() ? "#39425a" : "#d5dae4", // WebGL knows no transparent grid
+    });
+    const scene = { xaxis: deep(names[0]), yaxis: deep(names[1]), zaxis: deep(names[2]), dragmode: "turntable", camera: { eye: START } };
     return { ...common, scene: { ...scene, aspectmode: numbers ? "data" : "cube" } };
   }
-  const fixed = range ? { range: range[0], autorange: false } : {};
-  const up = range ? { range: range[1], autorange: false } : {};
   return {
     ...common, dragmode: dragMode(), shapes: rings(centre),
-    xaxis: { ...axis(names[0], numbers), ...fixed },
-    yaxis: { ...axis(names[1], numbers), ...up, scaleanchor: "x" },
+    xaxis: { ...axis(names[0], numbers), range: range[0], autorange: false },
+    yaxis: { ...axis(names[1], numbers), range: range[1], autorange: false, scaleanchor: "x" },
   };
 }
 
-/** Fingers scroll the page, unless they draw a lasso. */
-const dragMode = () => (isLasso() ? "lasso" : isTouch() ? false : "pan");
+/** Fingers scroll the page, unless they draw a lasso, or the map is larger than its frame. */
+const dragMode = () => (isLasso() ? "lasso" : isTouch() && !plot.zoomed ? false : "pan");
 
+const START = { x: 1.05, y: 1.05, z: 0.85 }; // where one looks from
 const CONFIG = { displayModeBar: false, responsive: false, doubleClick: "reset", scrollZoom: false };
 
 let drawn = 0; // drawings that were begun: Plotly may have to be waited for
@@ -118,7 +133,8 @@ async function drawPlot(picture) {
   if (!library) return showError(t("noPlotly"));
   if (mine !== drawn) return;
   if (picture.dims !== plot.dims) library.purge(plot); // a flat and a deep plot have nothing in common
-  plot.dims = picture.dims;
+  if (picture.key !== plot.key) plot.zoomed = false;
+  Object.assign(plot, { dims: picture.dims, key: picture.key, whole: picture.range, hovered: null });
   await library.react(plot, traces(picture), layoutOf(picture), CONFIG);
   listen();
   placeMarks();
@@ -137,11 +153,19 @@ function clearPlot() {
 function listen() {
   if (plot.heard === plot._ev) return;
   plot.heard = plot._ev;
-  plot.on("plotly_hover", ({ points, event }) => showTip(points[0], event));
-  plot.on("plotly_unhover", () => { tip.hidden = true; });
-  plot.on("plotly_click", ({ points }) => {
+  plot.on("plotly_hover", ({ points: [point], event }) => {
+    plot.hovered = point;
+    showTip(point, event);
+  });
+  plot.on("plotly_unhover", () => {
+    plot.hovered = null;
+    tip.hidden = true;
+  });
+  plot.on("plotly_click", ({ points: [point], event }) => {
+    if (plot.dims === 3 && !isTouch()) return; // see `pressHovered`
     plot.pressed = performance.now();
-    pressPoint(points[0].data.name, points[0].pointNumber);
+    pressPoint(point.data.name, point.pointNumber);
+    if (isTouch()) flashTip(point, event);
   });
   plot.on("plotly_selected", (event) => event && selectPoints(event.points));
   for (const change of ["plotly_relayout", "plotly_relayouting", "plotly_afterplot"]) plot.on(change, placeMarks);
@@ -151,22 +175,34 @@ new ResizeObserver(() => { if (window.Plotly && plot.dims && isShown()) window.P
 
 // ---- looking closer
 
-function zoom(factor) {
+/** Closer (below 1) or farther. about: the place of the map that stays where it is, its middle by default. */
+function zoom(factor, about = null) {
   if (!plot.dims) return null;
   const { xaxis, yaxis, scene } = plot._fullLayout;
   if (plot.dims === 3) {
     const { eye } = scene.camera;
     return window.Plotly.relayout(plot, { "scene.camera.eye": { x: eye.x * factor, y: eye.y * factor, z: eye.z * factor } });
   }
-  const around = ({ range: [a, b] }) => [(a + b) / 2 - ((b - a) / 2) * factor, (a + b) / 2 + ((b - a) / 2) * factor];
-  return window.Plotly.relayout(plot, { "xaxis.range": around(xaxis), "yaxis.range": around(yaxis) });
+  const around = ({ range: [a, b] }, middle = (a + b) / 2) => [middle + (a - middle) * factor, middle + (b - middle) * factor];
+  const ranges = { "xaxis.range": around(xaxis, about?.[0]), "yaxis.range": around(yaxis, about?.[1]) };
+  plot.zoomed = ranges["xaxis.range"][1] - ranges["xaxis.range"][0] < plot.whole[0][1] - plot.whole[0][0];
+  return window.Plotly.relayout(plot, { ...ranges, dragmode: dragMode() });
 }
 
 function showWhole() {
   if (!plot.dims) return;
-  const start = { x: 1.25, y: 1.25, z: 1.25 };
-  window.Plotly.relayout(plot, plot.dims === 3 ? { "scene.camera.eye": start } : { "xaxis.autorange": true, "yaxis.autorange": true });
+  plot.zoomed = false;
+  const flat = () => ({ "xaxis.range": [...plot.whole[0]], "yaxis.range": [...plot.whole[1]], dragmode: dragMode() });
+  window.Plotly.relayout(plot, plot.dims === 3 ? { "scene.camera.eye": START } : flat());
 }
+
+/** Ctrl and the wheel look closer, as in other maps; the wheel alone scrolls the page, also over a deep plot. */
+plot.addEventListener("wheel", (event) => {
+  event.stopPropagation();
+  if (!event.ctrlKey && !event.metaKey) return;
+  event.preventDefault();
+  zoom(event.deltaY < 0 ? 0.8 : 1.25, plot.dims === 2 ? placeAt(event.clientX, event.clientY) : null);
+}, { capture: true, passive: false });
 
 // ---- places on the page
 
@@ -237,9 +273,10 @@ let pointer = null; // Plotly does not tell where it is over a deep plot
 frame.addEventListener("pointermove", ({ clientX, clientY }) => { pointer = { clientX, clientY }; });
 
 /** sprite: {url, columns, size} of the layer that the point is of, or none. */
-function showTip(point, event = pointer) {
+function showTip(point, event) {
   const { name } = point.data;
   const { label, sprite, tile } = describePoint(name, point.pointNumber);
+  if (!label) return;
   const thumb = tip.querySelector(".thumb");
   thumb.hidden = !sprite;
   if (sprite) {
@@ -253,8 +290,15 @@ function showTip(point, event = pointer) {
   tip.dataset.index = point.pointNumber;
   tip.hidden = false;
   const box = frame.getBoundingClientRect();
-  const [x, y] = event ? [event.clientX - box.left, event.clientY - box.top] : [0, 0];
+  const { clientX = box.left, clientY = box.top } = event?.clientX === undefined ? pointer ?? {} : event;
+  const [x, y] = [clientX - box.left, clientY - box.top];
   const fit = (at, size, room) => Math.max(4, at + 16 + size > room ? at - size - 16 : at + 16);
   tip.style.left = `${Math.min(fit(x, tip.offsetWidth, box.width), box.width - tip.offsetWidth - 4)}px`;
   tip.style.top = `${Math.min(fit(y, tip.offsetHeight, box.height), box.height - tip.offsetHeight - 4)}px`;
+}
+
+/** For fingers, which point at nothing. */
+function flashTip(point, event) {
+  showTip(point, event);
+  setTimeout(() => { tip.hidden = true; }, 1500);
 }

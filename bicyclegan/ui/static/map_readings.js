@@ -4,6 +4,11 @@
 
 const list = find(".readings ul");
 const VERDICTS = { healthy: "verdict_healthy", watch: "verdict_watch", collapsed: "verdict_collapsed" };
+const TITLES = {
+  kl: "reading_kl", active_dims: "reading_active_dims", mean: "reading_mean", variance: "reading_variance",
+  distance: "reading_distance", overlap: "reading_overlap", modes: "reading_modes", correlation: "reading_correlation",
+};
+const MOST_BARS = 12; // with numbers; more have no room for them
 const whose = find(".whose");
 let readingsOf = "model";
 
@@ -24,7 +29,10 @@ async function fetchReadings() {
   if (hash !== studio.get("model").hash) return;
   if (answer.error) {
     const line = document.createElement("li");
-    line.textContent = answer.error;
+    const text = document.createElement("span");
+    text.className = "plain";
+    text.textContent = answer.error;
+    line.append(text);
     return list.replaceChildren(line);
   }
   const { verdict, readings } = answer.report;
@@ -44,7 +52,9 @@ function showReading({ name, verdict, sentence, remedy, per_dim: perDim }) {
   const badge = document.createElement("span");
   setVerdict(badge, verdict);
   const text = document.createElement("span");
-  text.textContent = sentence;
+  const title = document.createElement("b");
+  title.textContent = TITLES[name] ? t(TITLES[name]) : name;
+  text.append(title, document.createElement("br"), sentence);
   line.append(badge, text);
   if (new Set(perDim).size > 1) line.append(bars(perDim));
   if (remedy) {
@@ -56,15 +66,23 @@ function showReading({ name, verdict, sentence, remedy, per_dim: perDim }) {
   return line;
 }
 
+/** A bar for each dim, with its number where there is room. */
 function bars(values) {
   const box = document.createElement("span");
   box.className = "bars";
-  box.setAttribute("aria-hidden", "true");
   const most = Math.max(...values.map(Math.abs), 1e-9);
   box.append(...values.map((value, d) => {
     const bar = document.createElement("span");
-    bar.style.height = `${(100 * Math.abs(value)) / most}%`;
+    bar.className = value < 0 ? "bar below" : "bar";
     bar.title = `z${d + 1}: ${value.toFixed(3)}`;
+    const column = document.createElement("i");
+    column.style.height = `${(26 * Math.abs(value)) / most}px`;
+    const words = values.length > MOST_BARS ? [] : [value.toFixed(2).replace("-", "−"), `z${d + 1}`].map((word) => {
+      const text = document.createElement("span");
+      text.textContent = word;
+      return text;
+    });
+    bar.append(column, ...words);
     return bar;
   }));
   return box;

@@ -39,7 +39,8 @@ def build_map(studio: Studio, picker: gr.Dropdown) -> None:
             with gr.Accordion(i18n("explore.sliders"), open=False, elem_id="map-knobs"):
                 Panel("sliders.html", "sliders.css", ["sliders.js"], for_js("sliders"), elem_id="map-sliders")
         with gr.Column(scale=7, min_width=280):
-            Panel("map.html", "map.css", ["map_plot.js", "map.js", "map_readings.js"], for_js("map"), elem_id="map")
+            scripts = ["map_plot.js", "map.js", "map_press.js", "map_readings.js"]
+            Panel("map.html", "map.css", scripts, for_js("map"), elem_id="map")
             # A chart of Gradio brings Plotly to the page: the panel draws with it.
             gr.Plot(go.Figure(), show_label=False, container=False, elem_id="plotly-source")
             with gr.Accordion(i18n("app.own"), open=False, elem_id="own-photos"):
