@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from bystander import Bystander, Waits
 from endurance import NAME, drawing
-from explore import FLAGS, codes_of, paint_alone
+from explore import FLAGS, paint_alone
+from map_visitor import MAPS, WATCH_JS, Draw, MapVisitor, Opened, Press, far_apart
 from page_client import running_app
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, sync_playwright
 
 from bicyclegan.checkpoints import DEFAULT_ROOT
 from bicyclegan.latents_file import Latents, load_latents, save_latents
@@ -39,17 +40,10 @@ from bicyclegan.photo_codes import make_sprite, sprite_columns
 from bicyclegan.projection import Pca
 from bicyclegan.sketch import Sketch
 
-WATCH_JS = Path(__file__).with_suffix(".js")
-MAPS = {"PCA": "pca", "UMAP": "umap", "UMAP again, closer": "umap", "t-SNE": "tsne"}
-"""What is laid out in turns, by names for tables. The second UMAP finds its process there and compiled."""
-CLOSER = "0.11"
-"""Its min_dist: next to the same work, but no map that is there already."""
 NOISE = 0.1
 """Of codes around those of the shipped photos, as a share of how much these vary."""
 APART = 24
 """Pixels between points that are pressed, so that none hides under the mark of the one before."""
-LOOK_SECONDS = 0.3
-"""How long somebody looks at a point before pressing it."""
 SEED = 20_17
 
 
@@ -58,9 +52,10 @@ class Plan:
     """How much is measured."""
 
     codes: tuple[int, ...] = (2000, 10_000)
-    opens: int = 5
-    changes: int = 9
-    recolourings: int = 8
+    rounds: int = 6
+    """In each, the map is opened anew, shown in other methods and colours, in turns for all numbers of codes."""
+    changes: int = 3
+    recolourings: int = 4
     presses: int = 20
     rest_seconds: float = 40
     """For which somebody paints while nothing is computed, before and after the maps of others."""
@@ -68,46 +63,7 @@ class Plan:
     """After which others give up their map: enough painting was measured beside it."""
 
 
-QUICK = Plan((2000,), opens=2, changes=3, recolourings=3, presses=6, rest_seconds=6, map_seconds=20)
-
-
-@dataclass(frozen=True)
-class Draw:
-    """When the map was drawn, in milliseconds of the page's clock."""
-
-    pressed: float
-    """Some button or list that asks for it."""
-    answered: float
-    """Its places came from the server."""
-    begun: float
-    """Plotly was asked to draw them: in a new page, its script has to be loaded first."""
-    drawn: float
-    """Plotly was done."""
-    shown: float
-    """It was on the screen."""
-    points: int
-    """Photos on it."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The tab was opened in a new page."""
-
-    milliseconds: float
-    """Until the tab said that its map was painted."""
-    draw: Draw
-
-
-@dataclass(frozen=True)
-class Press:
-    """A point was pressed."""
-
-    visible: float
-    """Milliseconds until the picture in its style was."""
-    asked: float
-    """Of these, from the question to the decoded picture."""
-    z: list[float]
-    """What was painted."""
+QUICK = Plan((2000,), rounds=2, recolourings=2, presses=6, rest_seconds=6, map_seconds=20)
 
 
 @dataclass(frozen=True)
@@ -162,72 +118,7 @@ def studio(temp: Path, count: int, cache: str) -> Iterator[str]:
         yield url
 
 
-# Somebody at the map
-
-
-class MapVisitor:
-    """Has drawn a shoe and opens the map in a new page."""
-
-    def __init__(self, context: BrowserContext, url: str):
-        self.page: Page = context.new_page()
-        self._painted: list[list[float]] = []
-        self.page.on("request", lambda request: self._painted.extend(codes_of(request.post_data)))
-        self.page.goto(url)
-        self.page.wait_for_function("() => window.studioReady && studio.get('model')")
-        self.page.evaluate("sketch => studio.set('sketch', sketch)", drawing(0))
-        self.page.wait_for_timeout(500)  # what loads with the page is not what is measured
-        draw = self._draw(lambda: self.page.locator("#tabs > .tab-wrapper [role=tab]").nth(3).click())
-        self.opened = Opened(self.page.evaluate("seen.mapped"), draw)
-        self.page.evaluate("seen.nextStyle")  # the drawing beside the map
-        self.page.wait_for_timeout(500)
-
-    def lay_out(self, name: str) -> Draw:
-        """Press a method and wait for its map. name: of `MAPS`."""
-        if name == "UMAP again, closer":
-            self.page.locator("#map .tune [name=min_dist]").fill(CLOSER)
-            button = "#map .tune button"
-        else:
-            button = f"#map .method button[data-value={MAPS[name]}]"
-        draw = self._draw(lambda: self.page.locator(button).click())
-        assert draw.pressed < draw.answered < draw.shown, draw
-        return draw
-
-    def recolour(self, dim: int) -> Draw:
-        """Colour points by a dim of z, from 1."""
-        return self._draw(lambda: self.page.locator("#map .colour select").select_option(f"dim-{dim}"))
-
-    def press(self, x: float, y: float) -> Press:
-        """Go to a point of the page, look, press."""
-        self.page.mouse.move(x - 3, y - 3)
-        self.page.mouse.move(x, y)
-        self.page.wait_for_timeout(1000 * LOOK_SECONDS)
-        self.page.evaluate("seen.expect()")
-        self.page.mouse.down()
-        self.page.mouse.up()
-        times = self.page.evaluate("seen.nextStyle")
-        return Press(**times, z=self._painted[-1])
-
-    def pixels(self) -> np.ndarray:
-        """(N, 3) of photos that a press reaches: which it is, x, y."""
-        self.page.locator("#map .frame").scroll_into_view_if_needed()
-        return np.array(self.page.evaluate("seen.pixels()"))
-
-    def close(self) -> None:
-        self.page.close()
-
-    def _draw(self, act: Callable[[], Any]) -> Draw:
-        self.page.evaluate("seen.expect()")
-        act()
-        return Draw(**self.page.evaluate("seen.nextDraw"))
-
-
-def far_apart(places: np.ndarray, count: int, distance: float, seed: int = SEED) -> list[int]:
-    """Up to `count` of (N, 2) places in random order, none nearer to another one than the distance."""
-    kept: list[int] = []
-    for index in np.random.RandomState(seed).permutation(len(places)).tolist():
-        if len(kept) < count and (np.linalg.norm(places[kept] - places[index], axis=1) >= distance).all():
-            kept.append(index)
-    return kept
+# Measuring
 
 
 def lay_out_all(context: BrowserContext, url: str) -> dict[str, float]:
@@ -240,22 +131,28 @@ def lay_out_all(context: BrowserContext, url: str) -> dict[str, float]:
     return {name: milliseconds / 1000 for name, milliseconds in times.items()}
 
 
-def draw_often(context: BrowserContext, url: str, plan: Plan, count: int) -> Drawn:
-    """Open the map in new pages; in the last one change methods, to PCA at last, colour and press points."""
-    opened = []
-    for _ in range(plan.opens):
-        visitor = MapVisitor(context, url)
-        opened.append(visitor.opened)
-        if len(opened) < plan.opens:
+def draw_often(context: BrowserContext, urls: dict[int, str], plan: Plan) -> dict[int, Drawn]:
+    """Every way of drawing, in turns: what else the machine does meets few and many codes alike."""
+    drawn = {count: Drawn([], [], [], []) for count in urls}
+    for number in range(plan.rounds):
+        for count, url in urls.items():
+            visitor, found = MapVisitor(context, url), drawn[count]
+            found.opened.append(visitor.opened)
+            found.changed.extend(visitor.lay_out(("UMAP", "t-SNE", "PCA")[k % 3]) for k in range(plan.changes))
+            found.recoloured.extend(visitor.recolour(1 + k) for k in range(plan.recolourings))
+            if number == plan.rounds - 1:
+                found.presses.extend(press_points(visitor, plan.presses))
             visitor.close()
-    changed = [visitor.lay_out(("UMAP", "t-SNE", "PCA")[k % 3]) for k in range(plan.changes)]
-    recoloured = [visitor.recolour(1 + k % 8) for k in range(plan.recolourings)]
-    assert {draw.points for draw in [*changed, *recoloured, *(each.draw for each in opened)]} == {count}
+    for count, found in drawn.items():
+        draws = [*found.changed, *found.recoloured, *(each.draw for each in found.opened)]
+        assert {draw.points for draw in draws} == {count}, "not all photos were drawn"
+    return drawn
+
+
+def press_points(visitor: MapVisitor, count: int) -> list[Press]:
+    """Press points all over the map, each once."""
     pixels = visitor.pixels()
-    chosen = far_apart(pixels[:, 1:], plan.presses, APART)
-    presses = [visitor.press(*pixels[index, 1:]) for index in chosen]
-    visitor.close()
-    return Drawn(opened, changed, recoloured, presses)
+    return [visitor.press(*pixels[index, 1:]) for index in far_apart(pixels[:, 1:], count, APART, SEED)]
 
 
 # Tables
@@ -269,7 +166,8 @@ def report_maps(cold: dict[int, dict[str, float]], kept: dict[int, dict[str, flo
         for name, seconds in maps.items():
             again = kept[count][name]
             print(f"  {count:>6,}  {name:20}{seconds:10.2f}{again:18.2f}{seconds / again:8.1f}")
-    print("  PCA is computed each time; UMAP is the first map of its process, which compiles it")
+    print("  PCA is computed each time, and Plotly loaded; UMAP is the first map of its process, which compiles it;")
+    print("  it makes 500 steps for up to 10,000 points, random codes among them, 200 for more")
 
 
 def report_drawing(drawn: dict[int, Drawn]) -> None:
@@ -343,7 +241,7 @@ def main() -> None:
 
 def run(plan: Plan, temp: Path, driver: Any) -> None:
     """temp: an empty folder."""
-    cold, kept, drawn = {}, {}, {}
+    cold = {}
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     browser = driver.chromium.launch(executable_path=path, args=FLAGS)
     context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -352,9 +250,10 @@ def run(plan: Plan, temp: Path, driver: Any) -> None:
         write_model(temp / f"{count}", count)
         with studio(temp, count, cache=f"cache-{count}") as url:
             cold[count] = lay_out_all(context, url)
-        with studio(temp, count, cache=f"cache-{count}") as url:  # another process: nothing is in its memory
-            kept[count] = lay_out_all(context, url)
-            drawn[count] = draw_often(context, url, plan, count)
+    with ExitStack() as running:  # other processes than before: there are maps in the cache alone
+        urls = {count: running.enter_context(studio(temp, count, cache=f"cache-{count}")) for count in plan.codes}
+        kept = {count: lay_out_all(context, url) for count, url in urls.items()}
+        drawn = draw_often(context, urls, plan)
     browser.close()
     report_maps(cold, kept)
     report_drawing(drawn)

@@ -252,18 +252,19 @@ def test_maps_are_measured_with_many_codes_around_those_of_the_model(tmp_path: P
 
 def test_points_to_press_do_not_hide_each_other() -> None:
     pytest.importorskip("playwright.sync_api")
-    import projection
+    from map_visitor import far_apart
 
     places = np.random.RandomState(0).uniform(0, 100, (500, 2))
-    kept = places[projection.far_apart(places, 5, distance=20)]
+    kept = places[far_apart(places, 5, distance=20)]
     apart = np.linalg.norm(kept[:, None] - kept, axis=2)[~np.eye(5, dtype=bool)]
     assert apart.min() >= 20
-    assert len(projection.far_apart(places, 500, distance=20)) < 30, "as many as there is room for"
+    assert len(far_apart(places, 500, distance=20)) < 30, "as many as there is room for"
 
 
 def test_times_of_the_map_stand_beside_what_they_are_measured_against(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("playwright.sync_api")
-    from projection import Draw, Drawn, Opened, Press, report_drawing, report_maps, report_others, report_presses
+    from map_visitor import Draw, Opened, Press
+    from projection import Drawn, report_drawing, report_maps, report_others, report_presses
 
     def drawn(scale: float) -> Drawn:
         draw = Draw(pressed=0, answered=100, begun=200, drawn=200 + 10 * scale, shown=200 + 30 * scale, points=1)
