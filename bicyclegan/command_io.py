@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bicyclegan.sketch import Sketch
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+PAGE_SUFFIXES = (".html", ".htm")
 MAX_DRAWINGS = 1000
 """Read from one .ndjson file. Those of Quick, Draw! hold a hundred thousand."""
 
@@ -120,6 +122,23 @@ def save_png(image: Image.Image, path: Path) -> str:
     image.save(buffer, "PNG")
     write_atomic(path, buffer.getvalue())
     return str(path)
+
+
+def check_page(path: Path, example: str) -> None:
+    """Raise `UserError` at once where no page could be written in the end. example: a name for it."""
+    if path.suffix.lower() not in PAGE_SUFFIXES or path.is_dir():
+        raise UserError(
+            "page_out_name", "--out is {path}; it must be an HTML file, such as {example}.", path=path, example=example
+        )
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(
+            "page_out",
+            "The page cannot be written to {path}: {place} is no folder that may be written to. Choose another file "
+            "with --out.",
+            path=path,
+            place=place,
+        )
 
 
 def find_by_hash(name: str, wanted: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from bicyclegan.command_io import Device
+from bicyclegan.command_io import Device, check_page
 from bicyclegan.config import DEFAULT_CHECKPOINT
 from bicyclegan.errors import UserError
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from bicyclegan.metrics.posterior import PosteriorReport, Reading
     from bicyclegan.projection import MapSettings
 
-PAGE_SUFFIXES = (".html", ".htm")
 LEAST_PHOTOS = 2
 """On a map."""
 SHOWN_DIMS = 32
@@ -102,7 +100,7 @@ class Map(LatentSource):
     def run(self) -> dict[str, Any]:
         from bicyclegan.map_page.page import MapPage, write_map
 
-        _check_out(self.out)
+        check_page(self.out, "map.html")
         settings = self._settings()
         with _progress() as progress:
             codes = self.read(progress)
@@ -203,21 +201,6 @@ def _check_photos(codes: CodeSet) -> None:
             "There is one photo alone; a map shows how photos differ and needs at least {least}, better hundreds. "
             "Give a folder with more of them: --data DIR.",
             least=LEAST_PHOTOS,
-        )
-
-
-def _check_out(path: Path) -> None:
-    """Raise `UserError` at once where no page could be written in the end."""
-    if path.suffix.lower() not in PAGE_SUFFIXES or path.is_dir():
-        raise UserError("map_out_name", "--out is {path}; it must be an HTML file, such as map.html.", path=path)
-    place = next(parent for parent in path.absolute().parents if parent.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise UserError(
-            "map_out",
-            "The map cannot be written to {path}: {place} is no folder that may be written to. Choose another file "
-            "with --out.",
-            path=path,
-            place=place,
         )
 
 
