@@ -75,6 +75,17 @@ def read_size(source: ImageSource, name: str = "") -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
+def count_pixels(source: ImageSource, name: str = "") -> int:
+    """Pixels that `load_image` would decode, from the header alone, whatever the file: nothing is decoded for it.
+
+    Raises `UserError` when it is missing, no picture, or smaller or larger than `load_image` takes.
+    """
+    name = name or str(source)
+    image = _open(source, name)
+    _check_size(image, name)
+    return image.width * image.height
+
+
 def fit_square(
     image: Image.Image, size: int, fill: tuple[int, int, int] = (255, 255, 255), flat: bool = False
 ) -> Image.Image:

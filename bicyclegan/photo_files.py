@@ -46,6 +46,10 @@ class PhotoFile:
     name: str
     """What a person sees: path inside the ZIP or file name, parts separated by '/', 1 to 120 characters."""
     opened: Callable[[], BinaryIO] = field(repr=False, compare=False)
+    path: str = ""
+    """All of the name, however long."""
+    archive: int | None = None
+    """Which of the files handed over is the ZIP that holds it, from 0; None for one that was handed over itself."""
 
     def read(self) -> bytes:
         """Its contents. Raises `UserError` where they are damaged or, whatever was promised, too large."""
@@ -79,6 +83,8 @@ class PhotoFiles:
     """Files that are no pictures, or too large for one. Hidden files and those of systems do not count."""
     left_out: int
     """Photos above the limit."""
+    examples: tuple[str, ...] = ()
+    """Names of some that were skipped."""
 
 
 @dataclass
@@ -105,12 +111,14 @@ class _Found:
                 limit=MAX_BYTES // 1_000_000_000,
             )
 
-    def add(self, label: str, size: int, usable: bool, opened: Callable[[], BinaryIO]) -> None:
+    def add(
+        self, label: str, size: int, usable: bool, opened: Callable[[], BinaryIO], archive: int | None = None
+    ) -> None:
         """One file of any kind but a ZIP that was handed over itself. label: its `shown_name`."""
         if not label or _is_hidden(label):
             return
         if usable and size <= MAX_FILE_BYTES and _suffix(label) in (*PICTURES, *UNKNOWN_PICTURES):
-            self.photos.append(PhotoFile(_shortened(label), opened))
+            self.photos.append(PhotoFile(_shortened(label), opened, label, archive))
             return
         self.skipped += 1
         if len(self.examples) < MAX_EXAMPLES:
@@ -131,7 +139,8 @@ class _Found:
             )
         photos = sorted(self.photos, key=lambda photo: photo.name)
         kept = spread(len(photos), limit)
-        return PhotoFiles(tuple(photos[index] for index in kept), self.skipped, len(photos) - len(kept))
+        chosen = tuple(photos[index] for index in kept)
+        return PhotoFiles(chosen, self.skipped, len(photos) - len(kept), tuple(self.examples))
 
 
 @contextmanager
@@ -155,12 +164,12 @@ def open_photo_files(
     found = _Found()
     with ExitStack() as opened:
         zips = 0
-        for path, label in zip(files, labels, strict=True):
+        for index, (path, label) in enumerate(zip(files, labels, strict=True)):
             size = _size(path)
             if _suffix(label) == ".zip" and not _is_hidden(label):
                 zips += 1
                 _check_zips(zips)
-                _add_zip(found, opened.enter_context(_opened_zip(path, _shortened(label))))
+                _add_zip(found, opened.enter_context(_opened_zip(path, _shortened(label))), index)
             else:
                 found.count(1, size)
                 found.add(label, size, True, lambda path=path: path.open("rb"))
@@ -174,13 +183,13 @@ def shown_name(name: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
-def _add_zip(found: _Found, packed: ZipFile) -> None:
+def _add_zip(found: _Found, packed: ZipFile, index: int) -> None:
     entries = packed.infolist()
     found.count(len(entries), sum(entry.file_size for entry in entries))
     for entry in entries:
         if not entry.filename.endswith(("/", "\\")):  # folders
             label = shown_name(_entry_name(entry))
-            found.add(label, entry.file_size, _is_plain(entry), lambda entry=entry: packed.open(entry))
+            found.add(label, entry.file_size, _is_plain(entry), lambda entry=entry: packed.open(entry), index)
 
 
 @contextmanager

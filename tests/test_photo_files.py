@@ -338,3 +338,14 @@ def test_no_photo_says_what_there_is_and_what_is_allowed(tmp_path: Path) -> None
 def test_files_that_are_not_there(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     assert "There is no file" in str(refused(tmp_path / name))
+
+
+def test_photos_say_where_they_come_from(tmp_path: Path) -> None:
+    long = "鞋" * 200 + "/shoe.png"
+    first, second = (
+        make_zip(tmp_path / "a.zip", {long: PNG, "x.exe": b""}),
+        make_zip(tmp_path / "b.zip", {"2.png": PNG}),
+    )
+    with open_photo_files([save(tmp_path / "1.png"), first, second]) as found:
+        assert {(each.path, each.archive) for each in found.photos} == {("1.png", None), (long, 1), ("2.png", 2)}
+        assert found.examples == ("x.exe",)

@@ -104,6 +104,10 @@ class Sketches:
     palette: tuple[str, ...] = ("#000000",)
     """Colours '#rrggbb' they are drawn in, the most frequent first."""
     warnings: tuple[str, ...] = ()
+    exchanged: bool = False
+    """Whether they look more like photos than the photos do."""
+    shaded: bool = False
+    """Whether they hold many shades of grey, of which pure lines remain."""
 
 
 def check_sketches(config: TrainConfig, files: DataFiles) -> Sketches:
@@ -118,18 +122,18 @@ def check_sketches(config: TrainConfig, files: DataFiles) -> Sketches:
     exchanged, one_channel = looks_exchanged(*textures), config.model.input_channels == 1
     if one_channel and not found.grey:
         raise _coloured(config, found.palette, exchanged)
-    warnings = []
+    warnings, shaded = [], one_channel and found.kind == "pictures"
     if exchanged:
         warnings.append(
             "Sketches and photos look exchanged: the sketches hold more texture than the photos. If so, use "
             f"--direction {_other_direction(config)}."
         )
-    if one_channel and found.kind == "pictures":
+    if shaded:
         warnings.append(
             "The sketches hold many shades of grey and become pure lines, as drawings do: --input-channels 3 keeps "
             "their shades."
         )
-    return Sketches("lines" if one_channel else found.kind, found.palette, tuple(warnings))
+    return Sketches("lines" if one_channel else found.kind, found.palette, tuple(warnings), exchanged, shaded)
 
 
 def make_report(
