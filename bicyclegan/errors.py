@@ -39,6 +39,22 @@ class UserError(ValueError):
         """How it travels between processes of ours: by default only the message would."""
         return _remade, (self.code, self.template, self.values)
 
+    def to_json(self) -> dict[str, object]:
+        """How it is kept in a file. Values of other kinds than numbers and texts become texts."""
+        values = {
+            name: value if isinstance(value, (bool, int, float, str)) else str(value)
+            for name, value in self.values.items()
+        }
+        return {"code": self.code, "template": self.template, "values": values}
+
+    @classmethod
+    def from_json(cls, data: dict[str, object]) -> UserError:
+        """The inverse of `to_json`. What cannot be read is told as it is."""
+        try:
+            return cls(str(data["code"]), str(data["template"]), **dict(data["values"]))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            return cls.retold("unreadable", str(data.get("template", "?")))
+
     @classmethod
     def retold(cls, code: str, text: str) -> UserError:
         """The mistake of another process, in its words."""

@@ -88,7 +88,14 @@ class RunResult:
     """Folder that Pipeline loads: `best` where there is one, else `latest`."""
 
 
-def train(config: TrainConfig, *, resume: bool = False, report: Report = print, bar: bool = False) -> RunResult:
+def train(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    report: Report = print,
+    bar: bool = False,
+    stop: StopRequest | None = None,
+) -> RunResult:
     """Train until `config.steps` updates are made, or until Ctrl+C or SIGTERM asks to stop.
 
     Args:
@@ -96,6 +103,7 @@ def train(config: TrainConfig, *, resume: bool = False, report: Report = print, 
         resume: go on from the newest checkpoint in `config.out`, bit for bit on the same machine.
         report: gets a line for people now and then.
         bar: draw a progress bar on standard error.
+        stop: one that may have been made before the run is ready, by whoever had it wait.
 
     Raises:
         UserError: for data, checkpoints and options that cannot be trained with (nothing is written then), for a
@@ -112,7 +120,7 @@ def train(config: TrainConfig, *, resume: bool = False, report: Report = print, 
             with together(accelerator):
                 check_disk_space(folder, run.bytes_on_disk())
             _hold(folder, accelerator, stack, config, folder.check_new)
-        stop = stack.enter_context(StopRequest())
+        stop = stack.enter_context(stop or StopRequest())
         return run.go(stop, resume, bar)
 
 

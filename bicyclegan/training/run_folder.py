@@ -10,7 +10,6 @@ latest/ best/          checkpoint folders that Pipeline loads
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,14 +19,14 @@ from pathlib import Path
 
 from bicyclegan.errors import UserError
 from bicyclegan.files import recover_folder, write_atomic
+from bicyclegan.training import job_files
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.events import EventLog
+from bicyclegan.training.process_lock import release, take
 
 STEP_FOLDER = re.compile(r"step-(\d+)")
 TEMPORARY = re.compile(r"\.(config\.json|events\.jsonl|latents\.npz|thumbs\.webp|latest|best|step-\d+(\.\w+)?)\.\w+")
 """Names of what `files` writes before it takes its place, and of states on their way out."""
-_held: set[int] = set()
-"""Descriptors of the locks of this process."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ class RunFolder:
     @property
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that trains; holds its number."""
+        return self.root / ".lock"
 
     @property
     def events(self) -> EventLog:
@@ -134,36 +138,20 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process. Raises `UserError` when another one trains it; a dead one holds nothing."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
         self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
+        descriptor = take(self.lock_file)
+        if descriptor is None:
             raise UserError(
                 "run_locked", "Another process is training {folder} right now. Stop that one first.", folder=self.root
-            ) from None
-        _held.add(descriptor)
+            )
         try:
             yield
         finally:
-            _held.discard(descriptor)
-            os.close(descriptor)
+            release(descriptor)
 
     def _foreign(self) -> bool:
-        return any(path.name != ".lock" for path in self.root.iterdir())
-
-
-def _leave_locks() -> None:
-    """In a process made by fork: readers of pictures may outlive a killed run and must not hold it."""
-    while _held:
-        os.close(_held.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_locks)
+        """Whether anything lies there that neither a run nor a job has made."""
+        names = {path.name for path in self.root.iterdir()} - {self.lock_file.name}
+        if job_files.NOTES_FILE in names:
+            names = {name for name in names.difference(job_files.FILES) if not job_files.TEMPORARY.fullmatch(name)}
+        return bool(names)

@@ -94,7 +94,8 @@ class Window:
     def mean(self, group: str) -> dict[str, float]:
         """Mean over the steps of each number in `losses` or `scores`."""
         rows: list[dict[str, Tensor]] = [getattr(record, group) for record in self.records]
-        return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in (rows[0] if rows else {})}
+        names = dict.fromkeys(name for row in rows for name in row)  # a resumed run may have other losses than before
+        return {name: float(torch.stack([row[name] for row in rows if name in row]).mean()) for name in names}
 
     def inputs(self) -> dict[str, float]:
         """Smallest min, largest max and mean of the means."""
