@@ -33,7 +33,7 @@ WITHHELD = (
     "keep_checkpoints",
     "best_metric",
 )
-"""Fields that only the command line sets: places, machines, downloads; and what the page has controls of its own for."""
+"""Only for the command line: places, machines, downloads; and what the page has controls of its own for."""
 MAX_SIZE, MAX_BATCH, MAX_CHANNELS, MAX_STEPS = 512, 128, 128, 1_000_000
 """Largest picture side in px, batch, width of networks and number of steps that a page may ask for."""
 SHOWN = 60

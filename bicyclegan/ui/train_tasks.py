@@ -1,4 +1,4 @@
-"""Work that takes longer than a request: one task for each key, in a thread of its own, asked after until it is done."""
+"""Work that takes longer than a request: a task for each key, in a thread of its own, asked after until it is done."""
 
 from __future__ import annotations
 
