@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bicyclegan.config import CARD_FILE, CONFIG_FILE, MODEL_FILE, OPTIONAL_FILES
 from bicyclegan.errors import UserError
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from bicyclegan.pipeline import Pipeline
 
 
-def download(repo_id: str, revision: str | None = None) -> Path:
+def download(repo_id: str, revision: str | None = None, **options: Any) -> Path:
     """Fetch a checkpoint's files into the Hub's cache, with progress bars, and return their folder.
 
+    options: what else `snapshot_download` is told: where the cache is, and as whom to ask.
     Raises:
         UserError: without a network or when there is no such repository, with the way to do it by hand.
     """
@@ -23,7 +24,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
 
     files = [MODEL_FILE, CONFIG_FILE, CARD_FILE, *OPTIONAL_FILES]
     try:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files, **options))
     except Exception as error:  # the Hub client raises its own, httpx's and OSError
         raise UserError(
             "hub_download",

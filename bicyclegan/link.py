@@ -28,7 +28,7 @@ MAX_UNPACKED = 6 << 20
 """Bytes of JSON: a sketch of 4 MB and all pins."""
 MAX_COUNT = 16
 """Variations on the page."""
-TABS = ("draw", "explore", "compare", "map")
+TABS = ("draw", "explore", "compare", "map", "train")
 
 
 @dataclass(frozen=True, eq=False)

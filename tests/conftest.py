@@ -17,6 +17,8 @@ from bicyclegan.models import Encoder, Generator
 from bicyclegan.sketch import Sketch, Stroke
 
 os.environ["BICYCLEGAN_CACHE"] = tempfile.mkdtemp(prefix="bicyclegan-maps-")  # not the one of whoever runs the tests
+for place in ("MODELS", "RUNS"):
+    os.environ[f"BICYCLEGAN_{place}"] = tempfile.mkdtemp(prefix=f"bicyclegan-{place.lower()}-")
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that forgets to replace the Hub client fails at once, everywhere
 
 ROOT = Path(__file__).resolve().parent.parent

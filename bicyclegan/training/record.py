@@ -158,12 +158,15 @@ class Recorder:
             "options": {group: asdict(getattr(config, group)) for group in ("loss", "optim", "augment", "strokes")},
             "metrics": {"images": len(self.pictures.b), **self.metrics},
         }
-        edges = run.data.report.sketches in ("computed", "lines")
+        kind, palette = run.data.report.sketches, run.data.palette
         return CheckpointConfig(
             config.model,
             name=run.name,
-            edge_style=config.edge_style if edges else None,
-            palette=run.data.palette,
+            edge_style=config.edge_style if kind in ("computed", "lines") else None,
+            palette=palette,
+            # An empty label map is one in the commonest colour: white may be nothing that the generator ever saw.
+            paper=palette[0] if kind == "labels" else CheckpointConfig.paper,
+            shades=kind == "pictures",
             training=training,
         )
 

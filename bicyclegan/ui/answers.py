@@ -29,7 +29,8 @@ from bicyclegan.pins import MAX_PINS, check_pin, pins_from_json, pins_to_json
 from bicyclegan.projection import Pca
 from bicyclegan.sheet import MAX_ROWS, SheetRecipe, check_zip, check_zip_size, zip_of
 from bicyclegan.sketch import Sketch
-from bicyclegan.ui.i18n import error_text, language, plain_message, report_text, text
+from bicyclegan.training.data_readings import DataReading
+from bicyclegan.ui.i18n import error_text, language, plain_message, reading_text, report_text, text
 from bicyclegan.ui.row import measure_row
 from bicyclegan.ui.strip import thumbnail
 from bicyclegan.ui.studio import Studio
@@ -63,8 +64,8 @@ class Answers:
         """A model's example drawings."""
         name = wanted.text("checkpoint")
         self.studio.folder(name)  # or it would be one without examples
-        examples = self.studio.examples(name)
-        return {"examples": [{"sketch": each.to_json(), "thumb": thumbnail(each)} for each in examples]}
+        examples, config = self.studio.examples(name), self.studio.pipeline(name).config
+        return {"examples": [{"sketch": each.to_json(), "thumb": thumbnail(each, config)} for each in examples]}
 
     def read_drawing(self, wanted: Wanted) -> dict[str, Any]:
         """A picture as a drawing: lines stay as they are, photos become their edges."""
@@ -145,7 +146,7 @@ class Answers:
         pictures = self.studio.paint_codes(name, sketch, codes).images
         with self.studio.beside.turn(again=True):
             data = encode_animation(pictures, format, fps, loop=wanted.flag("loop"))
-        return _file(data, MIME[format], f"{name}-blend.{format}")
+        return _file(data, MIME[format], f"{self.studio.label(name)}-blend.{format}")
 
     # Files to keep
 
@@ -154,14 +155,14 @@ class Answers:
         name, sketch = self._drawn(wanted)
         painting = self.studio.paint_codes(name, sketch, self._code(wanted, name)[None])
         png = painting.recipe(0).to_png(painting.images[0])
-        return _file(png, "image/png", f"{name}-{painting.hash[:8]}.png")
+        return _file(png, "image/png", f"{self.studio.label(name)}-{painting.hash[:8]}.png")
 
     def space_sheet(self, wanted: Wanted) -> dict[str, Any]:
         """Strips or the grid as one PNG with its recipe."""
         name, sketch = self._drawn(wanted)
         codes, columns = self._space_codes(wanted, name)
         recipe = SheetRecipe((self.studio.sheet_row(name, sketch),), codes, columns, with_sketches=False)
-        return self._sheet_file([name], recipe, packed=False, title=f"{name}-{wanted.text('shape')}")
+        return self._sheet_file([name], recipe, packed=False, title=f"{self.studio.label(name)}-{wanted.text('shape')}")
 
     def matrix_file(self, wanted: Wanted) -> dict[str, Any]:
         """Sketches times styles as one PNG, or as a ZIP of all pictures, with the recipe."""
@@ -224,7 +225,11 @@ class Answers:
             return None
         latents = self.studio.latents(name)
         if latents is None or latents.pca is None:
-            raise UserError("no_directions", "{name} was not measured: it has no directions. Use the dims.", name=name)
+            raise UserError(
+                "no_directions",
+                "{name} was not measured: it has no directions. Use the dims.",
+                name=self.studio.label(name),
+            )
         return latents.pca
 
     def _grid_codes(self, wanted: Wanted, name: str) -> np.ndarray:
@@ -326,9 +331,15 @@ def _served(name: str, method: Callable[[Wanted], dict[str, Any]]) -> Callable:
 
 
 def _told(lang: str, value: Any) -> Any:
-    """What an answer holds, with mistakes and readings in the reader's language."""
-    if isinstance(value, list) and value and isinstance(value[0], UserError):
-        return [error_text(lang, error) for error in value]
+    """What an answer holds, with mistakes and readings in the reader's language, however deep they lie."""
+    if isinstance(value, UserError):
+        return error_text(lang, value)
+    if isinstance(value, DataReading):
+        return reading_text(lang, value)
+    if isinstance(value, dict):
+        return {key: _told(lang, item) for key, item in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], (UserError, DataReading, dict)):  # no long codes
+        return [_told(lang, item) for item in value]
     return report_text(lang, value) if isinstance(value, PosteriorReport) else value
 
 

@@ -11,8 +11,12 @@ from bicyclegan.ui.answers import QUESTIONS, Answers, server_functions
 from bicyclegan.ui.api import add_api
 from bicyclegan.ui.i18n import i18n
 from bicyclegan.ui.map_answers import MAP_QUESTIONS, MapAnswers
+from bicyclegan.ui.models_answers import MODELS_QUESTIONS, ModelsAnswers
+from bicyclegan.ui.models_dialog import build_models, wire_models
 from bicyclegan.ui.opening import wire_opening
 from bicyclegan.ui.panel import STATIC
+from bicyclegan.ui.picker import Picker
+from bicyclegan.ui.run_answers import RUN_QUESTIONS, RunAnswers
 from bicyclegan.ui.settings import Settings
 from bicyclegan.ui.shelf import HEAD, Shelf, shelf_value
 from bicyclegan.ui.studio import Studio
@@ -20,6 +24,8 @@ from bicyclegan.ui.tabs.compare import build_compare
 from bicyclegan.ui.tabs.draw import build_draw
 from bicyclegan.ui.tabs.explore import build_explore
 from bicyclegan.ui.tabs.latent import build_map
+from bicyclegan.ui.tabs.train import build_train
+from bicyclegan.ui.train_answers import TRAIN_QUESTIONS, TrainAnswers
 
 FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
 
@@ -33,7 +39,7 @@ def build_app(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_classes="header"):
             gr.HTML((STATIC / "header.html").read_text("utf-8"), elem_classes="brand", apply_default_css=False)
             gr.Markdown(i18n("app.tagline"), elem_classes="tagline")
-            picker = gr.Dropdown(
+            picker = Picker(
                 studio.names,
                 value=studio.names[0],
                 label=i18n("app.checkpoint"),
@@ -41,6 +47,7 @@ def build_app(studio: Studio) -> gr.Blocks:
                 elem_id="picker",
                 min_width=120,
             )
+            library = build_models()
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(i18n("app.draw"), id="draw"):
                 draw = build_draw(studio, picker)
@@ -50,19 +57,24 @@ def build_app(studio: Studio) -> gr.Blocks:
                 models = build_compare(studio)
             with gr.Tab(i18n("app.map"), id="map"):
                 build_map(studio, picker)
+            with gr.Tab(i18n("app.train"), id="train"):
+                build_train()
         with gr.Accordion(i18n("app.about"), open=False, elem_classes="about"):
             card = gr.Markdown(load_card(studio.folder(studio.names[0])), elem_id="card")
-        functions = server_functions((Answers(studio), QUESTIONS), (MapAnswers(studio), MAP_QUESTIONS))
+        functions = server_functions(
+            (Answers(studio), QUESTIONS),
+            (MapAnswers(studio), MAP_QUESTIONS),
+            (ModelsAnswers(studio), MODELS_QUESTIONS),
+            (RunAnswers(studio.jobs.folder), RUN_QUESTIONS),
+            (TrainAnswers(studio), TRAIN_QUESTIONS),
+        )
         shelf = Shelf(functions, shelf_value(studio, studio.names[0]), elem_id="shelf")
         wire_opening(studio, draw, picker, card, shelf)
+        # Choices come once the page says which models it knows, not when the list opens: Gradio's dropdown breaks when
+        # its choices change under it.
+        wire_models(studio, library, [picker, *models.values()])
         add_api(studio)
 
-        def list_checkpoints() -> list[gr.Dropdown]:
-            # At page load, not when the list opens: Gradio's dropdown breaks when its choices change under it.
-            return [gr.Dropdown(choices=studio.names)] * 3
-
-        pickers = [picker, *models.values()]
-        demo.load(list_checkpoints, None, pickers, api_visibility="private", show_progress="hidden")
         demo.load(None, None, None, js=READY_JS)
     return demo
 
@@ -71,6 +83,7 @@ def launch(settings: Settings) -> None:
     """Build the studio and serve it until it is stopped."""
     settings.check()
     studio = Studio(settings)
+    studio.jobs.sweep()
     studio.warm_up()
     build_app(studio).launch(**launch_options(settings))
 

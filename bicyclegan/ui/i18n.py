@@ -16,6 +16,7 @@ import gradio as gr
 
 from bicyclegan.errors import UserError
 from bicyclegan.metrics.posterior import PosteriorReport
+from bicyclegan.training.data_readings import SEVERITIES, DataReading
 
 LOCALES: dict[str, dict[str, str]] = {
     language: json.loads((Path(__file__).parent / "locale" / f"{language}.json").read_text("utf-8"))
@@ -70,6 +71,14 @@ def report_text(lang: str, report: PosteriorReport) -> dict[str, Any]:
             if template and told[name]:
                 told[name] = template.format(**reading.values)
     return words
+
+
+def reading_text(lang: str, reading: DataReading) -> dict[str, str]:
+    """What a person reads of one thing that the check of pictures found."""
+    sentence, remedy = (
+        LOCALES[lang].get(f"check.{reading.code}{suffix}", "").format(**reading.values) for suffix in ("", "_remedy")
+    )
+    return {"sentence": sentence, "remedy": remedy, "severity": SEVERITIES[reading.code]}
 
 
 def plain_message(error: gr.Error) -> str:

@@ -35,6 +35,7 @@ from bicyclegan.projection import (
     prior_codes,
 )
 from bicyclegan.training.code_history import history_coords, read_code_history
+from bicyclegan.training.jobs import is_public
 from bicyclegan.ui.studio import Studio
 from bicyclegan.ui.wanted import Wanted
 
@@ -91,7 +92,7 @@ class MapAnswers:
         name = wanted.text("checkpoint")
         latents = self._latents(name)
         if latents is None or not latents.thumb_columns:
-            raise UserError("map_no_sprite", "There are no thumbnails with {name}.", name=name)
+            raise UserError("map_no_sprite", "There are no thumbnails with {name}.", name=self.studio.label(name))
         data = (self.studio.pipeline(name).folder / THUMBS_FILE).read_bytes()
         return {"url": f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"}
 
@@ -188,10 +189,11 @@ class MapAnswers:
         return None if latents is None or latents.pca is None else latents
 
     def _runs(self) -> list[str]:
-        """Runs that have codes, the newest first."""
+        """Runs of the command line that have codes, the newest first: those of the Train tab belong to somebody."""
         folder = self.studio.settings.runs
         try:
             found = [path for path in folder.iterdir() if next(path.glob("latents/step-*.npz"), None)]
+            found = [path for path in found if is_public(path)]
             found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         except OSError:
             return []

@@ -20,11 +20,13 @@ def model_facts(studio: Studio, name: str) -> dict[str, Any]:
     nothing = [{"effect": None, "colour": None, "ramp": None, "dead": False}] * dim
     return {
         "name": name,
+        "label": studio.label(name),
         "hash": pipe.hash,
         "dim": dim,
         "size": pipe.config.model.image_size,
         "encoder": pipe.encoder is not None,
         "edges": pipe.config.edge_style is not None,
+        "label_maps": pipe.config.takes_label_maps,
         "metric": "" if latents is None else metric_label(latents.effect_metric),
         "sliders": nothing if latents is None else _sliders(latents.effect, latents.colour_effect, latents.colours),
         "directions": _directions(latents),

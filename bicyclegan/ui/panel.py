@@ -13,6 +13,10 @@ from bicyclegan.ui.i18n import for_js
 STATIC = Path(__file__).parent / "static"
 
 
+UPLOAD = "upload.js"
+"""Script before those of panels that send files: `uploadFiles`. Its texts are with those of all panels."""
+
+
 def read_static(*names: str) -> str:
     """Files of `static/`, joined in this order."""
     return "\n".join((STATIC / name).read_text("utf-8") for name in names)

@@ -16,6 +16,14 @@ def _env(name: str, default: str = "") -> str:
     return os.environ.get(f"BICYCLEGAN_{name}", default)
 
 
+def _number(name: str, default: float) -> float:
+    """A number; NaN for what is none, which `check` refuses."""
+    try:
+        return float(_env(name) or default)
+    except ValueError:
+        return float("nan")
+
+
 @dataclass(frozen=True)
 class Settings:
     """BicycleGAN Studio. Every flag can also be an environment variable, such as BICYCLEGAN_PORT=8000."""
@@ -28,6 +36,10 @@ class Settings:
     """Folder that holds checkpoint folders."""
     runs: Path = field(default_factory=lambda: Path(_env("RUNS") or "runs"))
     """Folder that holds run folders of `train`; those in it can be watched."""
+    models: Path = field(default_factory=lambda: Path(_env("MODELS") or "models"))
+    """Folder for models that visitors make or bring: checkpoint folders under secret names."""
+    disk_gb: float = field(default_factory=lambda: _number("DISK_GB", 20.0))
+    """Gigabytes that runs may take on the disk, the pictures of visitors included."""
     cache: Path = field(default_factory=lambda: Path(_env("CACHE")) if _env("CACHE") else default_cache())
     """Folder for maps that took time to compute."""
     device: Literal["auto", "cpu", "cuda"] = field(default_factory=lambda: _env("DEVICE", "auto"))
@@ -46,6 +58,10 @@ class Settings:
             raise UserError("port_format", "BICYCLEGAN_PORT is {value!r}; use a number such as 7860.", value=port)
         if self.device not in ("auto", "cpu", "cuda"):
             raise UserError("device_name", "Device is {value!r}; use auto, cpu or cuda.", value=self.device)
+        if not 0.1 <= self.disk_gb <= 1e6:
+            raise UserError(
+                "disk_gb", "--disk-gb is {value}; use a number of gigabytes from 0.1 on.", value=self.disk_gb
+            )
         if self.auth and not all(self.auth.partition(":")):
             raise UserError("auth_format", "--auth must be USER:PASSWORD, both not empty.")
         if not list_checkpoints(self.checkpoints):
@@ -54,6 +70,11 @@ class Settings:
                 "There is no checkpoint in {folder}. Give a folder that holds checkpoint folders with --checkpoints.",
                 folder=self.checkpoints,
             )
+
+    @property
+    def disk_bytes(self) -> int:
+        """`disk_gb` in bytes."""
+        return int(self.disk_gb * 1e9)
 
     @property
     def credentials(self) -> tuple[str, str] | None:

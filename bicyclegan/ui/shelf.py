@@ -14,9 +14,10 @@ from bicyclegan.ui.i18n import for_js
 from bicyclegan.ui.model_facts import model_facts
 from bicyclegan.ui.panel import Panel, read_static
 from bicyclegan.ui.studio import Studio
+from bicyclegan.ui.uploaded import MAX_UPLOAD_BYTES
 from bicyclegan.ui.wanted import MAX_PHOTO_BYTES, MAX_PHOTOS
 
-HEAD = "<script>" + read_static("session.js") + "</script>"
+HEAD = "<script>" + read_static("session.js", "session_models.js") + "</script>"
 """What all panels share, `window.studio`: there before any of them."""
 
 
@@ -26,6 +27,7 @@ LIMITS = {
     "pins": MAX_PINS,
     "photos": MAX_PHOTOS,
     "photo_bytes": MAX_PHOTO_BYTES,
+    "upload_bytes": MAX_UPLOAD_BYTES,
 }
 """How much the server takes, for scripts that refuse more before it is sent."""
 
@@ -33,8 +35,8 @@ LIMITS = {
 class Shelf(Panel):
     """Stays on the page whatever tab is open, so the functions of all panels come through it.
 
-    Its value tells the scripts of the model, see `shelf_value`. Event: `open`, when somebody came with a link;
-    `event.text` is what the link carries.
+    Its value tells the scripts of the model, see `shelf_value`. Events: `open`, when somebody came with a link;
+    `event.text` is what the link carries. `use`, to switch to the model `event.checkpoint`.
     """
 
     def __init__(self, server_functions: list[Callable], value: dict[str, Any] | None = None, **kwargs: Any):

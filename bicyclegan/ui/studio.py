@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from bicyclegan.checkpoints import list_checkpoints, load_examples
+from bicyclegan.checkpoints import list_checkpoints, load_card, load_config, load_examples
 from bicyclegan.config import DEFAULT_CHECKPOINT, LATENTS_FILE, EdgeStyle
 from bicyclegan.errors import UserError
 from bicyclegan.images import fit_square
@@ -24,12 +25,15 @@ from bicyclegan.latent import sample_codes
 from bicyclegan.latents_file import Latents, load_latents
 from bicyclegan.map_cache import MapCache
 from bicyclegan.map_jobs import MapJobs
+from bicyclegan.model_names import is_id, without_secret
+from bicyclegan.model_store import ModelStore
 from bicyclegan.pipeline import Pipeline, PreparedSketch, chunk_size
 from bicyclegan.recipe import Recipe
 from bicyclegan.sheet import SheetRecipe, SheetRow
 from bicyclegan.sketch import Sketch
 from bicyclegan.sketch.kind import is_line_drawing
 from bicyclegan.style_search import ColourMatch, find_colour
+from bicyclegan.training.jobs import Jobs
 from bicyclegan.ui.kept import Kept
 from bicyclegan.ui.lane import Lane
 from bicyclegan.ui.memory import trimmer
@@ -45,6 +49,8 @@ LOOK_BYTES = 24 << 20
 """Of pictures that were looked at last: five hundred of 128 px."""
 PHOTO_BYTES = 4 << 20
 """Of codes and edges of photos that were read last."""
+MAX_CARD = 50_000
+"""Characters of a visitor's card that are shown."""
 GPU_SECONDS = 15
 """What one request may take on a Space's shared GPU."""
 
@@ -103,6 +109,10 @@ class Studio:
         self.settings = settings
         self.beside = Lane()
         """For work of the CPU beside painting: edges, distances, films."""
+        self.models = ModelStore(settings.models, device=settings.device)
+        """Models of visitors: each is for those who know its id."""
+        self.jobs = Jobs(settings.runs, device=training_device(settings.device), limit_bytes=settings.disk_bytes)
+        """Runs of training, each a process of its own."""
         self.maps = MapJobs(MapCache(settings.cache))
         """For maps that take time, in a process beside this one."""
         self._lane = Lane()
@@ -120,20 +130,43 @@ class Studio:
 
     @property
     def names(self) -> list[str]:
-        """Checkpoints that can be chosen now, the default one first."""
+        """Checkpoints that everybody can choose now, the default one first."""
         found = [folder.name for folder in list_checkpoints(self.settings.checkpoints)]
         return sorted(found, key=lambda name: (name != DEFAULT_CHECKPOINT, name))
 
     def folder(self, name: str) -> Path:
-        """The folder of a listed checkpoint. Names come from browsers: anything not listed is refused."""
-        if name not in self.names and not (isinstance(name, str) and name in self._loaded):
+        """The folder of a listed checkpoint, or of a model whose id is known.
+
+        Names come from browsers: anything else is refused.
+        """
+        names = self.names
+        if name not in names and self.models.has(name):
+            return self.models.folder(name)
+        if name not in names and (is_id(name) or not (isinstance(name, str) and name in self._loaded)):
             raise UserError(
                 "checkpoint_gone",
                 "The checkpoint {name!r} is not there any more. Choose another: {available}.",
-                name=name,
-                available=", ".join(self.names) or "none",
+                name=without_secret(name) if isinstance(name, str) else name,
+                available=", ".join(names) or "none",
             )
         return self.settings.checkpoints / name
+
+    def label(self, name: str) -> str:
+        """What people call a checkpoint: ids of models are for machines."""
+        return load_config(self.models.folder(name)).name if self._is_own(name) else without_secret(name)
+
+    def card(self, name: str) -> str:
+        """A checkpoint's card. That of a model from anywhere gets no pictures and no HTML on the page."""
+        card = load_card(self.folder(name))
+        return plain_card(card) if self._is_own(name) else card
+
+    def forget(self, name: str) -> None:
+        """Load a model anew when it is asked for next: its folder has changed."""
+        with self._lock:
+            self._loaded.pop(name, None)
+
+    def _is_own(self, name: object) -> bool:
+        return self.models.has(name) and name not in self.names
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline, loaded at its first use. One that is loaded works on when its folder vanishes."""
@@ -175,7 +208,9 @@ class Studio:
     def examples(self, name: str) -> list[Sketch]:
         """A checkpoint's examples. A damaged file costs its examples, not the studio."""
         try:
-            return load_examples(self.folder(name))
+            folder = self.folder(name)
+            colours = len(load_config(folder).palette)
+            return [each for each in load_examples(folder) if all(stroke.color < colours for stroke in each.strokes)]
         except UserError as error:
             log.warning("no examples for %s: %s", name, error)
             return []
@@ -321,6 +356,19 @@ class Studio:
         if name not in self._loaded:
             self._loaded[name] = Loaded(Pipeline.from_pretrained(self.folder(name), device=self.settings.device))
         return self._loaded[name]
+
+
+def training_device(device: str) -> str:
+    """cpu or cuda: where runs started here compute."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def plain_card(card: str) -> str:
+    """Markdown without pictures and HTML, at most `MAX_CARD` characters: nothing of it makes a browser ask for more."""
+    text = re.sub(r"<!--.*?-->|</?[A-Za-z!][^>]*>", "", card[:MAX_CARD], flags=re.DOTALL)
+    return re.sub(r"!(?=\[)", "", text)
 
 
 def digest_of(sketch: Sketch) -> str:

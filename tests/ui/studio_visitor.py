@@ -70,7 +70,7 @@ class Visitor:
         self.page.wait_for_function("name => studio.get('model').name === name", arg=name)
 
     def open_tab(self, name: str) -> None:
-        number = ("draw", "explore", "compare", "map").index(name)
+        number = ("draw", "explore", "compare", "map", "train").index(name)
         self.page.locator("#tabs > .tab-wrapper [role=tab]").nth(number).click()
         self.page.wait_for_function("name => studio.currentTab() === name", arg=name)
 

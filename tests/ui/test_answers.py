@@ -351,7 +351,8 @@ def test_the_page_knows_how_much_is_taken(ask, studio):
     from bicyclegan.ui.shelf import shelf_value
 
     limits = shelf_value(studio, NAME)["limits"]
-    assert limits == {"rows": 8, "columns": 8, "pins": 48, "photos": 8, "photo_bytes": 25 << 20}
+    sizes = {"photo_bytes": 25 << 20, "upload_bytes": 2 << 30}
+    assert limits == {"rows": 8, "columns": 8, "pins": 48, "photos": 8, **sizes}
     assert "1 to 8" in ask("matrix_file", rows=[SUBJECT] * (limits["rows"] + 1), z=[CODE])["error"]
     assert "1 to 8" in ask("read_photos", **SUBJECT, photos=[{}] * (limits["photos"] + 1))["error"]
     large = "data:image/png;base64," + "A" * (limits["photo_bytes"] * 4 // 3 + 8)

@@ -128,7 +128,7 @@ function columnHead(column, index) {
   box.append(name, lock, smallButton("remove", t("removeColumn"), () => dropColumn(column.id), column.id));
   if (isForeign(column)) {
     name.textContent = `! ${name.textContent}`;
-    name.title = t("foreign", { name: column.name, checkpoint: column.checkpoint });
+    name.title = t("foreign", { name: column.name, checkpoint: studio.label(column.checkpoint) });
     box.classList.add("foreign");
   }
   cell.append(box);
@@ -161,8 +161,9 @@ function rowHead(row, index) {
   const name = document.createElement("span");
   name.className = "name";
   const called = row.live ? t("liveRow") : t("rowName", { number: plan.rows.slice(0, index).filter(({ live }) => !live).length + 1 });
-  name.textContent = row.checkpoint ?? called;
-  name.title = [called, row.checkpoint].filter(Boolean).join(" · ");
+  const model = row.checkpoint && studio.label(row.checkpoint);
+  name.textContent = model ?? called;
+  name.title = [called, model].filter(Boolean).join(" · ");
   const spread = document.createElement("span");
   spread.className = "spread";
   const chart = smallButton("chart", t("numbers"), () => measure(row, index), row.id);
@@ -204,7 +205,7 @@ function refreshRow(line, row) {
 function open(row, column) {
   opened = { row, column };
   dialog.querySelector("img").src = kept.get(keyOf(row, column));
-  dialog.querySelector(".caption").textContent = `${modelOf(row)} · ${column.name}`;
+  dialog.querySelector(".caption").textContent = `${studio.label(modelOf(row))} · ${column.name}`;
   dialog.showModal();
 }
 

@@ -40,11 +40,11 @@ async function openRowMenu() {
   const answer = await studio.ask("examples", model());
   const named = (items) => items.map((item, k) => ({ ...item, label: t("rowName", { number: k + 1 }) }));
   const asRow = ({ sketch, thumb, label }) => ({ source: thumb, label, press: () => addRow({ sketch }) });
-  const others = studio.get("models").filter((name) => name !== studio.get("model").name);
+  const others = studio.allModels().filter((name) => name !== studio.get("model").name);
   rowMenu.querySelector(".menu").replaceChildren(
     menuButton(t("addLive"), () => addRow({ live: true })),
     ...(studio.get("sketch") ? [menuButton(t("addCopy"), () => addRow({ sketch: studio.get("sketch") }))] : []),
-    ...others.map((checkpoint) => menuButton(t("addModel", { checkpoint }), () => addRow({ live: true, checkpoint }))),
+    ...others.map((checkpoint) => menuButton(t("addModel", { checkpoint: studio.label(checkpoint) }), () => addRow({ live: true, checkpoint }))),
     menuButton(t("addFile"), () => drawingFile.click()),
     ...menuPictures(t("kept"), named(studio.get("drawings")).map(asRow)),
     ...menuPictures(t("examples"), named(answer.examples ?? []).map(asRow)),

@@ -32,7 +32,7 @@ function showNews({ done, total, photos, error, left_out: leftOut, problems: why
 function showOwn() {
   const photos = studio.get("own");
   const fits = photos && photos.hash === studio.get("model").hash;
-  showState(fits ? t("there", { count: photos.names.length }) : photos ? t("otherModel", { name: photos.checkpoint }) : "", { there: Boolean(photos) });
+  showState(fits ? t("there", { count: photos.names.length }) : photos ? t("otherModel", { name: studio.label(photos.checkpoint) }) : "", { there: Boolean(photos) });
 }
 
 find("[data-action=stop]").addEventListener("click", () => {

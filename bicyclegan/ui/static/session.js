@@ -10,9 +10,9 @@ window.studio = (() => {
   // ---- values that anybody may read, set and listen to
 
   const values = {
-    model: null, // {name, hash, dim, size, sliders, directions, ...}, from Python; null until it is known
-    models: [], // names of all that can be chosen
-    limits: { pins: 48 }, // {rows, columns, pins, photos, photo_bytes}, from Python
+    model: null, // {name, label, hash, dim, size, sliders, directions, ...}, from Python; null until it is known
+    models: [], // names of all that everybody can choose; see session_models.js
+    limits: { pins: 48 }, // {rows, columns, pins, photos, photo_bytes, upload_bytes}, from Python
     sketch: "", // Sketch JSON, "" for empty paper
     style: null, // the code z that Explore paints with, an array of model.dim numbers
     pins: [], // [{id, name, z, checkpoint, hash, thumb}]
@@ -132,7 +132,7 @@ window.studio = (() => {
 
   /** Codes of another model may be used where they fit, but nobody should wonder. */
   function warnIfForeign(pin) {
-    if (isForeign(pin)) say(t("otherModel", { checkpoint: pin.checkpoint, here: values.model.name }));
+    if (isForeign(pin)) say(t("otherModel", { checkpoint: studio.label(pin.checkpoint), here: values.model.label }));
   }
 
   // ---- pins and drawings
@@ -215,7 +215,7 @@ window.studio = (() => {
 
   // ---- tabs and messages
 
-  const TABS = ["draw", "explore", "compare", "map"];
+  const TABS = ["draw", "explore", "compare", "map", "train"];
   const tabButtons = () => [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab]")];
 
   let choices = 0; // of a tab, by the person at the page

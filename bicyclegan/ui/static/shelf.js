@@ -43,7 +43,7 @@ const pinOf = (item) => studio.get("pins").find(({ id }) => id === item.dataset.
 function refreshPin(item) {
   const { name, z, checkpoint, ...pin } = { ...pinOf(item) };
   const foreign = studio.isForeign(pin);
-  const title = foreign ? t("foreign", { name, checkpoint }) : t("usePin", { name });
+  const title = foreign ? t("foreign", { name, checkpoint: studio.label(checkpoint) }) : t("usePin", { name });
   const titles = { ".use": title, input: t("rename", { name }), ".remove": t("remove", { name }) };
   for (const [selector, text] of Object.entries(titles)) {
     item.querySelector(selector).title = text;
@@ -58,9 +58,9 @@ function refreshPin(item) {
 const sameStyle = (z) => studio.get("style")?.length === z.length && z.every((x, k) => x === studio.get("style")[k]);
 
 function usePin(pin) {
-  const { checkpoint } = pin;
   if (!studio.fits(pin)) {
-    const { name: here, dim: other } = studio.get("model");
+    const checkpoint = studio.label(pin.checkpoint);
+    const { label: here, dim: other } = studio.get("model");
     return studio.say(t("unfit", { checkpoint, dim: pin.z.length, here, other }));
   }
   studio.warnIfForeign(pin);
@@ -191,7 +191,7 @@ async function copyLink() {
 function openLink() {
   if (!location.hash.startsWith(LINK_START)) return;
   openRestored = studio.tabLater();
-  trigger("open", { text: location.hash.slice(LINK_START.length) });
+  trigger("open", { text: location.hash.slice(LINK_START.length), mine: studio.modelIds() });
 }
 
 /** A reload must not undo what is done from now on. */
@@ -208,6 +208,7 @@ async function receive() {
   const value = props.value;
   if (!value?.model) return;
   studio.set("models", value.models);
+  studio.nameModels({ [value.model.name]: value.model.label });
   if (value.limits) studio.set("limits", value.limits);
   studio.setModel(value.model);
   showError(value.error);
@@ -233,8 +234,8 @@ function returnToStyle() {
 
 function returnToPlace() {
   const { checkpoint, tab, style } = place;
-  if (!studio.get("models").includes(checkpoint)) return;
-  if (checkpoint !== studio.get("model").name) return trigger("reopen", { checkpoint, tab, z: style });
+  if (!studio.get("models").includes(checkpoint) && !studio.isOwn(checkpoint)) return;
+  if (checkpoint !== studio.get("model").name) return trigger("reopen", { checkpoint, tab, z: style, mine: studio.modelIds() });
   if (tab) openRestored(tab);
 }
 
@@ -287,4 +288,7 @@ showKeep();
 const whenHeard = () => setTimeout(() => { openLink(); returnToPlace(); }, 300);
 if (window.studioReady) whenHeard();
 else window.addEventListener("studio:ready", whenHeard, { once: true });
+window.addEventListener("studio:use-model", ({ detail: { name } }) => {
+  if (element.isConnected) trigger("use", { checkpoint: name, mine: studio.modelIds() });
+});
 window.addEventListener("hashchange", () => element.isConnected && openLink());

@@ -19,6 +19,7 @@ from bicyclegan.pins import MAX_DIM
 from bicyclegan.ui.cached_picture import cached_picture
 from bicyclegan.ui.i18n import error_text, for_js, i18n, language, plain_message, text
 from bicyclegan.ui.panel import Panel
+from bicyclegan.ui.picker import Picker
 from bicyclegan.ui.row import Row, measure_row
 from bicyclegan.ui.studio import Studio
 from bicyclegan.ui.tabs.draw import HIDDEN
@@ -83,8 +84,8 @@ def _models(studio: Studio, handlers: CompareHandlers) -> dict[str, gr.Dropdown]
     names = studio.names
     with gr.Accordion(i18n("compare.models"), open=False, elem_classes="models", elem_id="models"):
         with gr.Row(elem_classes="pair"):
-            a = gr.Dropdown(names, value=names[0], label=i18n("compare.a"), elem_id="model-a", min_width=120)
-            b = gr.Dropdown(
+            a = Picker(names, value=names[0], label=i18n("compare.a"), elem_id="model-a", min_width=120)
+            b = Picker(
                 names, value=names[1 % len(names)], label=i18n("compare.b"), elem_id="model-b", min_width=120
             )
         panel = Panel("ab.html", "ab.css", ["ab.js"], for_js("ab"), elem_id="ab")
@@ -160,7 +161,7 @@ class CompareHandlers:
             raise UserError(
                 "compare_dim",
                 "{name} takes styles of {expected} numbers, this one has {found}. Choose another model or style.",
-                name=name,
+                name=self.studio.label(name),
                 expected=dim,
                 found=found,
             )
