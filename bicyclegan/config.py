@@ -24,6 +24,8 @@ DISCRIMINATORS_FILE = "discriminators.safetensors"
 EVENTS_FILE, LOSSES_FILE = "training.jsonl", "losses.webp"
 OPTIONAL_FILES = (EXAMPLES_FILE, LATENTS_FILE, THUMBS_FILE, DISCRIMINATORS_FILE, EVENTS_FILE, LOSSES_FILE)
 """Names of the files in a checkpoint folder; weights and config must be there."""
+MAX_COLOUR_NAME = 40
+"""Characters of what a colour of the palette is called."""
 
 Inject = Literal["all", "input", "adain"]
 Upsample = Literal["transposed", "bilinear"]
@@ -221,6 +223,11 @@ class CheckpointConfig:
     """How its edges were made; None for models of label maps."""
     palette: tuple[str, ...] = ("#000000",)
     """Stroke colours a person may draw with, '#rrggbb'. Edges: black only. Label maps: one per class."""
+    palette_names: tuple[str, ...] = ()
+    """What those colours mean, such as wall or window: one for each, or none at all. Only shown: no picture changes."""
+    shades: bool = False
+    """Whether its sketches are pictures in any shades, not areas in the palette's colours: then pictures that a person
+    brings are taken as they are. Sketches themselves are painted alike."""
     paper: str = "#ffffff"
     """Colour of an empty canvas and of the eraser."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -234,12 +241,32 @@ class CheckpointConfig:
         for colour in (*self.palette, self.paper):
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", str(colour)):
                 raise invalid(self, "palette", f"colours written #rrggbb, not {colour!r}")
+        self._check_names()
+        if not isinstance(self.shades, bool):
+            raise invalid(self, "shades", "true or false")
         if not isinstance(self.training, dict):
             raise invalid(self, "training", "a JSON object")
 
+    @property
+    def takes_label_maps(self) -> bool:
+        """Whether sketches are areas, each in a colour of the palette."""
+        return self.edge_style is None and len(self.palette) > 1 and not self.shades
+
+    def _check_names(self) -> None:
+        names = self.palette_names
+        if not isinstance(names, tuple) or len(names) not in (0, len(self.palette)):
+            raise invalid(self, "palette_names", f"one name for each of {len(self.palette)} colours, or none")
+        for name in names:
+            if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.strip()) <= MAX_COLOUR_NAME:
+                raise invalid(self, "palette_names", f"names of 1 to {MAX_COLOUR_NAME} characters, not {name!r}")
+
     def to_json(self) -> dict[str, Any]:
-        """Plain data for `json.dump`, schema version first."""
-        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        """Plain data for `json.dump`, schema version first.
+
+        What is not set of the newer fields is left out, so that programs from before there were any read the file.
+        """
+        data = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        return {key: value for key, value in data.items() if value or key not in ("palette_names", "shades")}
 
     @classmethod
     def from_json(cls, data: Any) -> CheckpointConfig:
@@ -262,8 +289,9 @@ class CheckpointConfig:
         data["model"] = from_json(ModelConfig, data.get("model"))
         if data.get("edge_style") is not None:
             data["edge_style"] = from_json(EdgeStyle, data["edge_style"])
-        if isinstance(data.get("palette"), list):
-            data["palette"] = tuple(data["palette"])
+        for name in ("palette", "palette_names"):
+            if isinstance(data.get(name), list):
+                data[name] = tuple(data[name])
         return from_json(cls, data)
 
 

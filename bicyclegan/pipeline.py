@@ -26,7 +26,8 @@ from bicyclegan.errors import UserError
 from bicyclegan.latent import check_codes, sample_codes
 from bicyclegan.models.inference import FastGenerator
 from bicyclegan.recipe import Recipe
-from bicyclegan.sketch import Sketch, photo_to_edges, prepare_drawing
+from bicyclegan.sketch import Sketch, photo_to_edges
+from bicyclegan.sketch.labels import prepare_picture
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
@@ -178,8 +179,7 @@ class Pipeline:
         size, style = self.config.model.image_size, self.config.edge_style
         if not isinstance(sketch, Sketch):
             picture = images.load_image(sketch)
-            square = prepare_drawing(picture, size, style) if style else np.asarray(images.fit_square(picture, size))
-            sketch = Sketch.from_raster(square)
+            sketch = Sketch.from_raster(prepare_picture(picture, self.config))
         # Pictures too, so that a recipe, which holds the document, goes the same way.
         raster = sketch.rasterise(size, style or EdgeStyle(), self.config.palette, self.config.paper)
         raster.setflags(write=False)

@@ -179,7 +179,7 @@ def test_hash_changes_with_what_decides_a_picture(tmp_path: Path, make_checkpoin
 def test_hash_stays_when_only_words_change(folder: Path, tiny_checkpoint: Path) -> None:
     (folder / "README.md").write_text("another card", "utf-8")
     (folder / "examples.ndjson").write_text("", "utf-8")
-    edit_config(folder, name="renamed", training={"steps": 1})
+    edit_config(folder, name="renamed", training={"steps": 1}, palette_names=["ink"])
     assert content_hash(folder) == content_hash(tiny_checkpoint) == load_checkpoint(folder).hash
 
 

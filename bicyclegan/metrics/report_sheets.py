@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bicyclegan import images
 from bicyclegan.config import CheckpointConfig, EdgeStyle
-from bicyclegan.images import fit_square
 from bicyclegan.metrics.outputs import draw_codes, encode, paint, paint_each
 from bicyclegan.metrics.subject import Subject
-from bicyclegan.sketch import Sketch, prepare_drawing
+from bicyclegan.sketch import Sketch
+from bicyclegan.sketch.labels import prepare_picture
 from bicyclegan.training.sheets import sample_sheet
 
 ROWS, STYLES = 10, 8
@@ -49,13 +49,13 @@ def rasterise_drawings(drawings: Sequence[Sketch | Image.Image], config: Checkpo
 
     Raises `UserError` for a drawing in colours that the model does not know.
     """
-    size, style = config.model.image_size, config.edge_style
+    size, style = config.model.image_size, config.edge_style or EdgeStyle()
     rasters = []
     for drawing in drawings[:ROWS]:
         if isinstance(drawing, Sketch):
-            rasters.append(drawing.rasterise(size, style or EdgeStyle(), config.palette, config.paper))
+            rasters.append(drawing.rasterise(size, style, config.palette, config.paper))
         else:
-            rasters.append(prepare_drawing(drawing, size, style) if style else np.asarray(fit_square(drawing, size)))
+            rasters.append(prepare_picture(drawing, config))
     a = torch.cat([images.to_float(raster) for raster in rasters])
     return a.expand(-1, config.model.input_channels, -1, -1) if a.shape[1] == 1 else a
 

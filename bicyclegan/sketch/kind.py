@@ -84,6 +84,14 @@ def is_line_drawing(picture: np.ndarray) -> bool:
     return inside.sum() < SOLID * ink.sum()
 
 
+def flat_pixels(picture: np.ndarray) -> np.ndarray:
+    """Which pixels lie inside of an area, not on its border: bool (H, W)."""
+    import cv2
+
+    window = np.ones((3, 3), np.uint8)
+    return _largest(cv2.dilate(picture, window) - cv2.erode(picture, window)) <= FLAT
+
+
 def texture(picture: np.ndarray) -> float:
     """Share of pixels that differ a little from their neighbour, 0 to 1: shading and grain of photos.
 
@@ -96,11 +104,7 @@ def texture(picture: np.ndarray) -> float:
 
 def _areas(sketches: Sequence[np.ndarray]) -> np.ndarray:
     """Colours (N, 3) of all pixels inside of areas; of all pixels if there are no areas."""
-    import cv2
-
-    window = np.ones((3, 3), np.uint8)
-    ranges = (_largest(cv2.dilate(sketch, window) - cv2.erode(sketch, window)) for sketch in sketches)
-    flat = np.concatenate([sketch[levels <= FLAT] for sketch, levels in zip(sketches, ranges, strict=True)])
+    flat = np.concatenate([sketch[flat_pixels(sketch)] for sketch in sketches])
     return flat if len(flat) else np.concatenate([sketch.reshape(-1, 3) for sketch in sketches])
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import gradio as gr
 
+from bicyclegan.config import CheckpointConfig
+from bicyclegan.sketch.strokes import CANVAS_SIZE
 from bicyclegan.ui.i18n import for_js
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("sketch.js", "canvas.js", "canvas_tools.js")
+_SCRIPTS = ("sketch.js", "canvas_labels.js", "canvas.js", "canvas_paint.js", "canvas_tools.js")
 _EXAMPLE = (
     '{"version": 1, "size": 256, "strokes": [{"tool": "pen", "width": 2.0, "color": 0, '
     '"points": [[40, 200], [216, 200]], "mirror": false}], "raster": null}'
@@ -35,15 +37,20 @@ class SketchCanvas(gr.HTML):
         paper: str = "#ffffff",
         storage_key: str = "bicyclegan.draft",
         hint: str = "hint",
+        names: Sequence[str] = (),
+        resolution: int = CANVAS_SIZE,
         **kwargs: Any,
     ):
         """
         Parameters:
             value: what is drawn at first: Sketch JSON, an object with `to_json()`, or None.
-            palette: colours a person may draw with, '#rrggbb'; with more than one the canvas shows swatches.
+            palette: colours a person may draw with, '#rrggbb'; with more than one label maps are drawn: there are
+                swatches, wider pens, rectangles and fills, and hard pixels.
             paper: colour of the empty canvas and of the eraser.
             storage_key: name of the draft in the browser's local storage; each canvas of an app needs its own.
-            hint: text on the empty canvas, a key below `canvas.` in the locale files.
+            hint: text on the empty canvas, a key below `canvas.` in the locale files; label maps have their own.
+            names: what the colours are called, one for each or none.
+            resolution: side in pixels of label maps, the model's: painted in those, they are what it will see.
             kwargs: anything else that `gr.HTML` takes.
         """
         # An update, `SketchCanvas(palette=...)` returned by a handler, reads these as attributes. It replaces
@@ -52,6 +59,8 @@ class SketchCanvas(gr.HTML):
         self.paper = paper
         self.storage_key = storage_key
         self.hint = hint
+        self.names = list(names)
+        self.resolution = resolution
         super().__init__(
             value=value,
             html_template=(_STATIC / "canvas.html").read_text("utf-8"),
@@ -62,6 +71,8 @@ class SketchCanvas(gr.HTML):
             paper=paper,
             storage_key=storage_key,
             hint=hint,
+            names=self.names,
+            resolution=resolution,
             texts=for_js("canvas"),
             **kwargs,
         )
@@ -89,3 +100,13 @@ class SketchCanvas(gr.HTML):
     def example_value(self) -> str:
         """A value for the API page."""
         return _EXAMPLE
+
+
+def canvas_look(config: CheckpointConfig) -> dict[str, Any]:
+    """What of a checkpoint decides how its canvas looks: arguments of `SketchCanvas`."""
+    return {
+        "palette": config.palette,
+        "paper": config.paper,
+        "names": config.palette_names,
+        "resolution": config.model.image_size,
+    }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from bicyclegan.config import CheckpointConfig
 from bicyclegan.images import encode_data_url
 from bicyclegan.sketch import Sketch
 from bicyclegan.ui.i18n import for_js
@@ -17,9 +19,9 @@ THUMB_SIZE = 88
 
 
 class SketchStrip(gr.HTML):
-    """Thumbnails of sketches; `select` reports `event.index`. Its value is a list of sketches."""
+    """Thumbnails of sketches; `select` reports `event.index`. Its value is a list of pictures, see `thumbnails`."""
 
-    def __init__(self, value: list[Sketch] | None = None, **kwargs: Any):
+    def __init__(self, value: list[str] | None = None, **kwargs: Any):
         super().__init__(
             value=value,
             html_template=(STATIC / "strip.html").read_text("utf-8"),
@@ -30,12 +32,21 @@ class SketchStrip(gr.HTML):
             **kwargs,
         )
 
-    def postprocess(self, value: list[Sketch] | None) -> list[str]:
-        """Sketches as small PNG data URLs."""
-        return [thumbnail(sketch) for sketch in value or []]
+    def postprocess(self, value: list[str] | None) -> list[str]:
+        """Pictures as data URLs."""
+        return value or []
 
 
-def thumbnail(sketch: Sketch) -> str:
-    """A sketch as a small PNG data URL, softened from twice the size."""
-    raster = Image.fromarray(sketch.rasterise(2 * THUMB_SIZE))
+def thumbnails(sketches: Sequence[Sketch], config: CheckpointConfig) -> list[str]:
+    """A checkpoint's examples as small PNG data URLs."""
+    return [thumbnail(sketch, config) for sketch in sketches]
+
+
+def thumbnail(sketch: Sketch, config: CheckpointConfig) -> str:
+    """A sketch in a checkpoint's colours as a small PNG data URL.
+
+    Lines are softened from twice the size. Areas are those that the model sees: at another size a fill may find a gap.
+    """
+    size = config.model.image_size if config.edge_style is None else 2 * THUMB_SIZE
+    raster = Image.fromarray(sketch.rasterise(size, palette=config.palette, paper=config.paper))
     return encode_data_url(raster.resize((THUMB_SIZE, THUMB_SIZE), Image.Resampling.LANCZOS), "png")

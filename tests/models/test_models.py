@@ -135,6 +135,13 @@ def test_wrong_edge_styles(fields: dict[str, object], message: str) -> None:
         ({"palette": ()}, "1 to 256 colours"),
         ({"palette": ("red",)}, "colours written #rrggbb, not 'red'"),
         ({"paper": "white"}, "colours written #rrggbb, not 'white'"),
+        ({"palette_names": ("ink", "paper")}, "palette_names is .* one name for each of 1 colours, or none"),
+        ({"palette_names": ["ink"]}, "one name for each of 1 colours"),
+        ({"palette_names": (" ",)}, "names of 1 to 40 characters, not ' '"),
+        ({"palette_names": ("x" * 41,)}, "names of 1 to 40 characters"),
+        ({"palette_names": ("two\nlines",)}, "names of 1 to 40 characters"),
+        ({"palette_names": (7,)}, "names of 1 to 40 characters, not 7"),
+        ({"shades": 1}, "shades is 1; it must be true or false"),
         ({"training": [1]}, "training is .* it must be a JSON object"),
     ],
 )
@@ -155,11 +162,18 @@ def test_wrong_checkpoint_configs(fields: dict[str, object], message: str) -> No
             paper="#123456",
             training={"steps": 3, "data": "面"},
         ),
+        CheckpointConfig(
+            config(), edge_style=None, palette=("#ff0000", "#00ff00"), palette_names=("wall", "窗"), shades=True
+        ),
         CheckpointConfig(config(), edge_style=EdgeStyle(adaptive=True, line_width=2, antialias=True)),
     ],
 )
 def test_configs_survive_json(described: CheckpointConfig) -> None:
     assert CheckpointConfig.from_json(json.loads(json.dumps(described.to_json()))) == described
+
+
+def test_older_programs_read_what_says_nothing_new() -> None:
+    assert not {"palette_names", "shades"} & CheckpointConfig(config()).to_json().keys()
 
 
 def changed(**changes: object) -> dict[str, object]:

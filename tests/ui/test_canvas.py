@@ -8,7 +8,8 @@ import re
 import gradio as gr
 import pytest
 
-from bicyclegan.ui.canvas import SketchCanvas
+from bicyclegan.config import CheckpointConfig
+from bicyclegan.ui.canvas import SketchCanvas, canvas_look
 
 LINE = '{"version": 1, "size": 256, "strokes": [{"points": [[1, 2], [3, 4]]}], "raster": null}'
 
@@ -54,6 +55,14 @@ def test_properties_reach_the_browser_as_json():
     props = json.loads(json.dumps(config["props"]))
     assert props["palette"] == ["#000000", "#ff0000"]
     assert (props["paper"], props["storage_key"], props["hint"]) == ("#eeeeee", "k", "h")
+
+
+def test_a_checkpoint_decides_how_its_canvas_looks(tiny_config):
+    palette, names = ("#0000aa", "#0000ff"), ("background", "wall")
+    config = CheckpointConfig(tiny_config, edge_style=None, palette=palette, palette_names=names, paper=palette[0])
+    props = SketchCanvas(**canvas_look(config)).get_config()["props"]
+    assert (props["palette"], props["names"], props["paper"]) == (list(palette), list(names), "#0000aa")
+    assert props["resolution"] == tiny_config.image_size
 
 
 def test_every_text_that_the_script_asks_for_exists_in_both_languages():

@@ -1,9 +1,8 @@
-// The paper: document, history, painting, pointer. Gradio runs the joined files once per component, as the body of a
+// The paper: document, history, pointer. Gradio runs the joined files once per component, as the body of a
 // function with `element`, `trigger`, `props` and `watch`; so nothing here is global.
 
 const MIN_STEP = 0.5; // points of a stroke keep at least this distance
 const HISTORY_LIMIT = 200;
-const THUMB_SIZE = 112; // px
 // While Gradio mounts the page it takes back values that are set here and hears no events. It is over soon after the
 // page's own load event, which the app passes on as "studio:ready"; without one, after PATIENCE.
 const MOUNT_DELAY = 150; // ms
@@ -27,7 +26,12 @@ let untold = false; // whether there is something that Python has not heard
 let tool = "pen";
 let color = 0;
 let mirror = false;
-const widths = { pen: TOOLS.pen.width, eraser: TOOLS.eraser.width };
+const widthsOf = (tools) => Object.fromEntries(Object.entries(tools).map(([name, { width }]) => [name, width]));
+const widths = { lines: widthsOf(TOOLS), labels: widthsOf(LABEL_TOOLS) };
+
+let hasLabels = false; // whether the model takes label maps: follows the palette, see applyColors
+const tools = () => (hasLabels ? LABEL_TOOLS : TOOLS);
+const toolWidths = () => (hasLabels ? widths.labels : widths.lines);
 
 const draft = {
   read() {
@@ -128,17 +132,6 @@ function load(text) {
   emit();
 }
 
-/** The drawing as a small picture, a data URL. */
-function thumbnail() {
-  if (!layer.width) return null; // never shown yet
-  const small = document.createElement("canvas");
-  small.width = small.height = THUMB_SIZE;
-  const context = small.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(layer, 0, 0, THUMB_SIZE, THUMB_SIZE);
-  return small.toDataURL("image/png");
-}
-
 function restore() {
   doc = parse(own) ?? EMPTY;
   if (own) return share();
@@ -147,55 +140,6 @@ function restore() {
   if (isEmpty(saved)) return;
   doc = saved;
   emit();
-}
-
-// ---- Painting: finished strokes live on a layer of their own, the screen shows it with the live stroke on top
-
-const layer = document.createElement("canvas");
-const finished = layer.getContext("2d");
-const rasters = new Map();
-
-function rasterImage(address) {
-  if (!rasters.has(address)) {
-    const image = new Image();
-    image.onload = repaint;
-    image.onerror = () => say("unreadable", true);
-    image.src = address;
-    rasters.set(address, image);
-  }
-  return rasters.get(address);
-}
-
-function inkOf(stroke) {
-  return stroke.tool === "eraser" ? props.paper : (props.palette[stroke.color] ?? props.palette[0]);
-}
-
-function show() {
-  screen.drawImage(layer, 0, 0, SIZE, SIZE);
-  refreshControls();
-}
-
-function repaint() {
-  if (!layer.width) return; // in a hidden tab: painted when it comes back
-  finished.fillStyle = props.paper;
-  finished.fillRect(0, 0, SIZE, SIZE);
-  const image = doc.raster && rasterImage(doc.raster);
-  if (image?.complete && image.naturalWidth) finished.drawImage(image, 0, 0, SIZE, SIZE);
-  for (const stroke of doc.strokes) paintStroke(finished, stroke, inkOf(stroke));
-  show();
-  if (live) paintLive(live.straight);
-}
-
-/** One canvas pixel per device pixel, so that lines are crisp on every screen. */
-function fit() {
-  const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
-  if (!pixels || pixels === canvas.width) return;
-  for (const context of [screen, finished]) {
-    context.canvas.width = context.canvas.height = pixels;
-    context.scale(pixels / SIZE, pixels / SIZE);
-    context.imageSmoothingQuality = "high";
-  }
-  repaint();
 }
 
 // ---- Pointer: one stroke at a time, by mouse, pen or one finger
@@ -220,7 +164,8 @@ function startStroke(event) {
   const kind = erases ? "eraser" : tool;
   const start = pointAt(event);
   live = { pointer: event.pointerId, type: event.pointerType, tool: kind, trail: [start], end: start, painted: 0 };
-  Object.assign(live, { width: widths[kind], color: kind === "pen" ? color : 0, mirror, straight: event.shiftKey });
+  const ink = kind === "eraser" ? 0 : color;
+  Object.assign(live, { width: toolWidths()[kind], color: ink, mirror, straight: event.shiftKey });
   paintLive(live.straight);
   refreshControls();
 }
@@ -233,10 +178,22 @@ function interrupt(event) {
 }
 
 function liveStroke() {
-  const { tool, width, color, trail, end, straight, mirror } = live;
-  const points = straight ? [trail[0], end] : [...trail];
+  const { tool, width, color, mirror } = live;
+  const points = livePoints(live);
   if (points.length > 1 && distance(points.at(-1), points.at(-2)) === 0) points.pop();
   return { tool, width, color, points, mirror };
+}
+
+function livePoints({ tool, trail, end, straight }) {
+  if (tool === "fill") return [trail[0]];
+  if (tool === "rect") return [trail[0], straight ? squareCorner(trail[0], end) : end];
+  return straight ? [trail[0], end] : [...trail];
+}
+
+/** The corner opposite to `start` of a square as large as the way to `end` is far. */
+function squareCorner(start, end) {
+  const far = Math.max(...start.map((value, axis) => Math.abs(end[axis] - value)));
+  return start.map((value, axis) => Math.round((end[axis] < value ? value - far : value + far) * 100) / 100);
 }
 
 function extendStroke(event) {
@@ -250,26 +207,14 @@ function extendStroke(event) {
   paintLive(event.shiftKey);
 }
 
-/** Freehand adds its newest points to the screen; a straight line moves, so the finished layer comes back first. */
-function paintLive(straight) {
-  if (live.straight || straight) {
-    live.straight = straight;
-    show();
-    live.painted = 0;
-  }
-  const stroke = liveStroke();
-  paintStroke(screen, stroke, inkOf(stroke), Math.min(live.painted, stroke.points.length - 1));
-  live.painted = stroke.points.length - 1;
-}
-
 function finishStroke(event) {
   if (event.pointerId !== live?.pointer) return;
   const last = live.trail.length - 1;
   if (last > 0) live.trail[last] = live.end; // closer than a step to the last point kept, or that point itself
   const stroke = liveStroke();
   live = null;
+  if (!paintFinished(stroke)) return show();
   edit({ ...doc, strokes: [...doc.strokes, stroke] });
-  paintStroke(finished, stroke, inkOf(stroke));
   show();
   emit();
 }
@@ -284,7 +229,7 @@ const ring = $(".ring");
 
 /** The ring around a mouse shows how wide the tool is. */
 function moveRing(event) {
-  const side = (widths[tool] / SIZE) * canvas.clientWidth;
+  const side = tools()[tool].max ? (toolWidths()[tool] / SIZE) * canvas.clientWidth : 0;
   ring.hidden = event.pointerType !== "mouse" || side < 8; // smaller than the cross of the cursor
   const box = canvas.getBoundingClientRect();
   ring.style.width = ring.style.height = `${side}px`;

@@ -6,6 +6,8 @@ const PHOTO_LIMIT = 25 * 1024 * 1024; // bytes
 
 const slider = $("input[type=range]");
 const dot = $(".dot");
+const labelTools = $(".label-tools");
+let shownPalette = ""; // whose swatches are there
 const actions = { undo, redo, clear, mirror: toggleMirror, photo: () => $("input[type=file]").click() };
 
 function selectTool(name) {
@@ -15,11 +17,13 @@ function selectTool(name) {
 
 function selectColor(index) {
   color = index;
-  selectTool("pen");
+  selectTool(tool === "eraser" ? "pen" : tool);
 }
 
 function setWidth(value) {
-  widths[tool] = Math.min(Math.max(value, TOOLS[tool].min), TOOLS[tool].max);
+  const { min, max } = tools()[tool];
+  if (!max) return;
+  toolWidths()[tool] = Math.min(Math.max(value, min), max);
   refreshControls();
 }
 
@@ -29,18 +33,20 @@ function toggleMirror() {
 }
 
 function refreshControls() {
-  const { min, max } = TOOLS[tool];
-  const share = (widths[tool] - min) / (max - min);
+  const name = tools()[tool].max ? tool : "pen"; // whose width the slider shows
+  const { min, max } = tools()[name];
+  const share = (toolWidths()[name] - min) / (max - min);
   for (const button of element.querySelectorAll("[data-tool]")) press(button, button.dataset.tool === tool);
   for (const button of element.querySelectorAll("[data-color]")) press(button, Number(button.dataset.color) === color);
   press($("[data-action=mirror]"), mirror);
   const idle = { undo: !past.length, redo: !future.length, clear: isEmpty(doc) };
   for (const [name, off] of Object.entries(idle)) $(`[data-action=${name}]`).setAttribute("aria-disabled", off);
-  Object.assign(slider, { min, max, value: widths[tool] });
+  Object.assign(slider, { min, max, value: toolWidths()[name], disabled: name !== tool });
   slider.style.setProperty("--filled", `${100 * share}%`);
   dot.className = `dot ${tool}`;
-  dot.style.width = dot.style.height = `${3 + 17 * share}px`;
+  dot.style.width = dot.style.height = name === tool ? `${3 + 17 * share}px` : "";
   dot.style.setProperty("--ink", props.palette[color] ?? props.palette[0]);
+  if (hasLabels) $(".chosen").textContent = props.names?.[color] ?? "";
   $(".axis").hidden = !mirror;
   $(".hint").hidden = Boolean(live) || !isEmpty(doc);
 }
@@ -51,13 +57,34 @@ function press(button, on) {
 
 /** Colours come from the checkpoint, so Python may change them at any time. */
 function applyColors() {
+  hasLabels = props.palette.length > 1;
   $(".sketch").style.setProperty("--paper", props.paper);
-  const swatches = $(".swatches");
-  swatches.hidden = props.palette.length < 2;
-  swatches.replaceChildren(...(swatches.hidden ? [] : props.palette.map(swatch)));
-  color = Math.min(color, props.palette.length - 1);
+  $(".sketch").classList.toggle("labels", hasLabels);
+  if (!(tool in tools())) tool = "pen";
+  showLabelTools();
+  showSwatches();
+  localise();
   repaint();
   refreshControls();
+}
+
+/** Rectangle and fill, beside the pen; models of lines have no use for them. */
+function showLabelTools() {
+  const there = $("[data-tool=rect]");
+  if (hasLabels && !there) labelTools.after(labelTools.content.cloneNode(true));
+  if (!hasLabels && there) for (const name of ["rect", "fill"]) $(`[data-tool=${name}]`).remove();
+}
+
+function showSwatches() {
+  const palette = JSON.stringify([props.palette, props.names, props.paper]);
+  if (palette === shownPalette) return;
+  shownPalette = palette;
+  color = Math.max(0, props.palette.findIndex((ink) => ink.toLowerCase() !== props.paper.toLowerCase()));
+  const swatches = $(".swatches");
+  swatches.hidden = !hasLabels;
+  const chosen = document.createElement("span");
+  chosen.className = "chosen";
+  swatches.replaceChildren(...(swatches.hidden ? [] : [...props.palette.map(swatch), chosen]));
 }
 
 function swatch(ink, index) {
@@ -65,7 +92,8 @@ function swatch(ink, index) {
   button.type = "button";
   button.dataset.color = index;
   button.style.setProperty("--swatch", ink);
-  button.title = button.ariaLabel = `${texts.color} ${index + 1} (${ink})`;
+  const name = props.names?.[index];
+  button.title = button.ariaLabel = name ? `${index + 1}: ${name}` : `${texts.color} ${index + 1} (${ink})`;
   return button;
 }
 
@@ -75,11 +103,20 @@ const keys = {
   b: () => selectTool("pen"),
   e: () => selectTool("eraser"),
   m: toggleMirror,
-  "[": () => setWidth(widths[tool] - 1),
-  "]": () => setWidth(widths[tool] + 1),
+  "[": () => setWidth(toolWidths()[tool] - 1),
+  "]": () => setWidth(toolWidths()[tool] + 1),
   delete: clear,
   escape: cancelStroke,
 };
+
+const labelKeys = { r: () => selectTool("rect"), f: () => selectTool("fill") };
+
+/** What a key does; with label maps there are more. */
+function actionOf(key) {
+  if (!hasLabels) return keys[key];
+  if (/^[1-9]$/.test(key) && key <= props.palette.length) return () => selectColor(key - 1);
+  return keys[key] ?? labelKeys[key];
+}
 
 function isTextField(target) {
   const field = target.closest?.("input, textarea, select, [contenteditable]");
@@ -103,7 +140,7 @@ function onKey(event) {
     if (key === "z") action = event.shiftKey ? redo : undo;
     if (key === "y" && !event.shiftKey) action = redo;
   } else if (key !== "delete" || document.activeElement === canvas) {
-    action = keys[key];
+    action = actionOf(key);
   }
   if (!action) return;
   event.preventDefault();
@@ -144,13 +181,22 @@ function onDrag(event) {
 
 const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 const texts = { ...props.texts?.en, ...props.texts?.[language] };
+/** Texts that are others where label maps are drawn. */
+const LABEL_TEXTS = {
+  canvas: "canvas_labels",
+  hint: "hint_labels",
+  photo: "photo_labels",
+  photo_label: "photo_label_labels",
+  photo_sent: "photo_sent_labels",
+};
+const wordsOf = (key) => texts[(hasLabels && LABEL_TEXTS[key]) || key];
 const status = $(".status");
 let quiet = 0; // timer that takes a visible message away
 
 /** Announce a message to screen readers; a loud one is seen too, for a while. */
 function say(key, loud = false) {
   clearTimeout(quiet);
-  if (key) status.textContent = texts[key];
+  if (key) status.textContent = wordsOf(key);
   status.classList.toggle("loud", loud);
   if (loud) quiet = setTimeout(() => status.classList.remove("loud"), 6000);
 }
@@ -158,12 +204,12 @@ function say(key, loud = false) {
 function localise() {
   const onMac = (text = "") => (/Mac|iP/.test(navigator.platform) ? text.replaceAll("Ctrl+", "⌘") : text);
   for (const node of element.querySelectorAll("[data-text]")) {
-    node.ariaLabel = onMac(texts[node.dataset.text]);
+    node.ariaLabel = onMac(wordsOf(node.dataset.text));
     if (node.matches("button, label")) node.title = node.ariaLabel;
   }
-  for (const node of element.querySelectorAll("[data-label]")) node.textContent = texts[node.dataset.label];
+  for (const node of element.querySelectorAll("[data-label]")) node.textContent = wordsOf(node.dataset.label);
   slider.ariaLabel = texts.width;
-  $(".hint").textContent = texts[props.hint] ?? "";
+  $(".hint").textContent = wordsOf(props.hint) ?? "";
 }
 
 // ---- Wiring
@@ -203,14 +249,13 @@ listen(window, "studio:load-sketch", whileMounted(({ detail }) => load(detail.sk
 listen(window, "resize", whileMounted(fit));
 new ResizeObserver(fit).observe(canvas);
 watch("value", receive);
-watch(["palette", "paper"], applyColors);
+watch(["palette", "paper", "names", "resolution"], applyColors);
 
 if (window.studioReady) settle();
 else listen(window, "studio:ready", settle);
 setTimeout(settle, PATIENCE);
 
 if (window.studio) window.studio.sketchThumb = thumbnail;
-localise();
 restore();
 applyColors();
 fit();

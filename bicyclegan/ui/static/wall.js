@@ -27,6 +27,14 @@ wall.querySelectorAll("[data-text]").forEach((node) => { node.textContent = t(no
 wall.querySelectorAll("[data-label]").forEach((node) => { node.setAttribute("aria-label", t(node.dataset.label)); });
 progress.setAttribute("aria-label", t("busy"));
 
+/** Models of label maps know no outlines. */
+function showHint() {
+  find(".empty p").textContent = t(studio.get("model")?.label_maps ? "emptyHintLabels" : "emptyHint");
+}
+
+studio.on(["model"], showHint, element);
+showHint();
+
 // ---- progress: the tab says when a request starts, a new value says when it ends
 
 function startBusy() {

@@ -13,13 +13,15 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from bicyclegan.config import CheckpointConfig
 from bicyclegan.errors import UserError
 from bicyclegan.images import encode_data_url, load_image
 from bicyclegan.sketch import Sketch, with_detail
-from bicyclegan.ui.canvas import SketchCanvas
+from bicyclegan.sketch.labels import is_label_map
+from bicyclegan.ui.canvas import SketchCanvas, canvas_look
 from bicyclegan.ui.i18n import error_text, i18n, language, plain_message, text
 from bicyclegan.ui.knob import Knob
-from bicyclegan.ui.strip import SketchStrip
+from bicyclegan.ui.strip import SketchStrip, thumbnails
 from bicyclegan.ui.studio import Painting, Studio
 from bicyclegan.ui.wall import PhotoWall
 from bicyclegan.ui.wanted import Wanted
@@ -84,9 +86,9 @@ def _paper(studio: Studio) -> dict[str, gr.components.Component]:
     config = studio.pipeline(name).config
     label, info = i18n("draw.detail"), i18n("draw.detail_info")
     return {
-        "canvas": SketchCanvas(palette=config.palette, paper=config.paper, elem_id="canvas"),
+        "canvas": SketchCanvas(**canvas_look(config), elem_id="canvas"),
         "detail": Knob(-1, 1, 0, step=0.1, label=label, info=info, visible=False, elem_id="detail"),
-        "examples": SketchStrip(studio.examples(name), elem_id="examples"),
+        "examples": SketchStrip(thumbnails(studio.examples(name), config), elem_id="examples"),
     }
 
 
@@ -218,10 +220,17 @@ class DrawHandlers:
         return examples[index], None, gr.Slider(visible=False)
 
     def trace_photo(self, checkpoint: str, event: gr.EventData, request: gr.Request) -> tuple:
-        """A photo's edges as the layer under the strokes; the photo is kept for another level of detail."""
+        """A photo's edges as the layer under the strokes; the photo is kept for another level of detail.
+
+        Models without edges take the picture itself: a label map in the palette's colours.
+        """
         try:
             called, data = Wanted.of(event).picture_file()
-            photo = fit_photo(load_image(data, name=called))
+            picture = load_image(data, name=called)
+            config = self.studio.pipeline(checkpoint).config
+            if config.edge_style is None:
+                return self._take(checkpoint, picture, config, request), None, gr.Slider(visible=False)
+            photo = fit_photo(picture)
             lines = self._trace(checkpoint, photo, 0.0)
         except UserError as error:
             raise _toast(error, request) from None
@@ -245,6 +254,12 @@ class DrawHandlers:
     def _paint(self, wanted: Wanted, sketch: Sketch) -> Painting:
         count, truncation = wanted.integer("count", 1, MAX_VARIATIONS), wanted.data.get("truncation")
         return self.studio.paint(wanted.data.get("checkpoint"), sketch, count, wanted.seed(), truncation)
+
+    def _take(self, checkpoint: str, picture: Image.Image, config: CheckpointConfig, request: gr.Request) -> Sketch:
+        """A picture as the drawing. A photo in place of a label map is taken too, but its pictures will disappoint."""
+        if config.takes_label_maps and not is_label_map(picture, config.palette):
+            warn(text(language(request), "draw.no_labels"), request)
+        return self.studio.read_drawing(checkpoint, picture)
 
     def _trace(self, checkpoint: str, photo: np.ndarray, detail: float) -> np.ndarray:
         style = self.studio.pipeline(checkpoint).config.edge_style
