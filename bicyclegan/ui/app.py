@@ -26,6 +26,7 @@ from bicyclegan.ui.tabs.explore import build_explore
 from bicyclegan.ui.tabs.latent import build_map
 from bicyclegan.ui.tabs.train import build_train
 from bicyclegan.ui.train_answers import TRAIN_QUESTIONS, TrainAnswers
+from bicyclegan.ui.uploaded import MAX_UPLOAD_BYTES
 
 FONTS = ["Inter", "system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "sans-serif"]
 
@@ -102,7 +103,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "i18n": i18n,
         "run_history": False,
         "show_error": False,
-        "max_file_size": "32mb",
+        "max_file_size": MAX_UPLOAD_BYTES,
         "footer_links": ["api"],
     }
 

@@ -109,10 +109,10 @@ class Studio:
         self.settings = settings
         self.beside = Lane()
         """For work of the CPU beside painting: edges, distances, films."""
-        self.models = ModelStore(settings.models, device=settings.device)
-        """Models of visitors: each is for those who know its id."""
         self.jobs = Jobs(settings.runs, device=training_device(settings.device), limit_bytes=settings.disk_bytes)
         """Runs of training, each a process of its own."""
+        self.models = ModelStore(settings.models, device=settings.device, check_room=self.jobs.check_room)
+        """Models of visitors: each is for those who know its id."""
         self.maps = MapJobs(MapCache(settings.cache))
         """For maps that take time, in a process beside this one."""
         self._lane = Lane()

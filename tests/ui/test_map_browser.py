@@ -242,7 +242,7 @@ def test_a_tap_on_a_phone_reaches_the_point(open_page, url):
 def test_the_map_fits_narrow_screens(open_page, url, width):
     reader = MapReader(open_page(url, width, 844))
     reader.open_map()
-    assert reader.page.locator("#tabs > .tab-wrapper [role=tab]").count() == 4
+    assert reader.page.locator("#tabs > .tab-wrapper [role=tab]").count() == 5
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= width
     frame = reader.page.locator("#map .frame").bounding_box()
     assert frame["x"] >= 0

@@ -47,7 +47,7 @@ const fillOptions = studio.newestOnly(async () => {
 
 function fillStarts() {
   const [start, preset] = [startSelect.value, presetSelect.value];
-  const own = (studio.get("ownModels") ?? []).map(({ id, name }) => new Option(name, id));
+  const own = studio.allModels().filter(studio.isOwn).map((id) => new Option(studio.label(id), id));
   const shipped = offered.starts.map((name) => new Option(name, name));
   const isNew = !startSelect.options.length;
   startSelect.replaceChildren(...shipped, ...own, new Option(t("scratch"), ""));
@@ -142,4 +142,3 @@ for (const select of [startSelect, presetSelect, sizeSelect]) {
     checkPictures(); // another size, another style of edges
   });
 }
-studio.on("ownModels", () => offered && fillStarts(), element);

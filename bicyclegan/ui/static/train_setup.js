@@ -16,6 +16,7 @@ async function openSetup() {
   showError("");
   choose(null);
   find(".setup").hidden = false;
+  if (offered) fillStarts(); // models may have come or gone
   showList();
   const waiting = runs.find((run) => run.state === "draft" && run.yours);
   if (waiting && waiting.id !== draft) {

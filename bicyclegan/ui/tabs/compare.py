@@ -85,9 +85,7 @@ def _models(studio: Studio, handlers: CompareHandlers) -> dict[str, gr.Dropdown]
     with gr.Accordion(i18n("compare.models"), open=False, elem_classes="models", elem_id="models"):
         with gr.Row(elem_classes="pair"):
             a = Picker(names, value=names[0], label=i18n("compare.a"), elem_id="model-a", min_width=120)
-            b = Picker(
-                names, value=names[1 % len(names)], label=i18n("compare.b"), elem_id="model-b", min_width=120
-            )
+            b = Picker(names, value=names[1 % len(names)], label=i18n("compare.b"), elem_id="model-b", min_width=120)
         panel = Panel("ab.html", "ab.css", ["ab.js"], for_js("ab"), elem_id="ab")
         slider = gr.ImageSlider(
             show_label=False, container=False, interactive=False, buttons=["fullscreen"], elem_id="ab-slider"
