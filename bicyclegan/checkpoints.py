@@ -232,8 +232,11 @@ def import_official(path: str | Path, options: dict[str, Any]) -> nn.Module:
     Returns:
         Our module with those weights, in eval mode, float32.
     """
+    with torch.device("meta"):  # options may ask for gigabytes: first see whether the file has them
+        described = build_official(options)
+    state = translate_state(described, _read_official(Path(path)))
     network = build_official(options)
-    network.load_state_dict(translate_state(network, _read_official(Path(path))))
+    network.load_state_dict(state)
     return network.eval()
 
 

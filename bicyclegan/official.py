@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from bicyclegan.config import ModelConfig
@@ -213,7 +214,7 @@ def translate_state(network: nn.Module, official: dict[str, Tensor]) -> dict[str
         if theirs is None and (
             leaf == "num_batches_tracked" or (leaf == "bias" and _before_batch_norm(network, module))
         ):
-            theirs = ours.new_zeros(ours.shape)
+            theirs = torch.zeros(ours.shape, dtype=ours.dtype)
         if theirs is None:
             missing.append(f"{prefixes[module]}.{leaf}")
         else:

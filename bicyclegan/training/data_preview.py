@@ -77,8 +77,11 @@ class Preview:
             UserError: when too many previews run, for pictures or options that do not work, or when the process ends
                 or takes too long.
         """
-        if not self._places.acquire(blocking=False):
-            raise UserError("busy", "The studio is busy: too many are waiting. Try again in a moment.")
+        end = time.monotonic() + self.seconds
+        while not self._places.acquire(timeout=HEARTBEAT):  # others go first
+            if time.monotonic() > end:
+                raise UserError("busy", "The studio is busy: too many are waiting. Try again in a moment.")
+            yield PreviewProgress("waiting")
         worker = None
         try:
             worker = _start()

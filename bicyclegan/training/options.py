@@ -34,8 +34,26 @@ WITHHELD = (
     "best_metric",
 )
 """Only for the command line: places, machines, downloads; and what the page has controls of its own for."""
-MAX_SIZE, MAX_BATCH, MAX_CHANNELS, MAX_STEPS = 512, 128, 128, 1_000_000
-"""Largest picture side in px, batch, width of networks and number of steps that a page may ask for."""
+MOST = {
+    "image_size": 512,
+    "batch_size": 128,
+    "base_channels": 128,
+    "encoder_channels": 128,
+    "discriminator_channels": 128,
+    "num_discriminators": 4,
+    "residual_blocks": 8,
+    "latent_dim": 64,
+    "critic_steps": 20,
+    "validation_images": 256,
+    "steps": 1_000_000,
+}
+"""Largest values that a page may ask for."""
+MAX_PIXELS = 64 * 256 * 256
+"""In all pictures of a batch."""
+MAX_WEIGHTS = 60_000_000
+"""Of the generator: twice those of the official one."""
+SHOWINGS = 1000
+"""Sheets of samples, validations and checkpoints that a page may ask a run for."""
 SHOWN = 60
 """Lines of numbers that a short run has at least, so that its curves are curves."""
 
@@ -83,7 +101,9 @@ def with_options(config: TrainConfig, options: Mapping[str, Any]) -> TrainConfig
             holder = record_for(holder, steps)
         changed[group] = from_json(get_type_hints(TrainConfig)[group], {**dataclasses.asdict(holder), **values})
     plain = {each.name: getattr(config, each.name) for each in dataclasses.fields(TrainConfig)}
-    return from_json(TrainConfig, {**plain, **changed})
+    made = from_json(TrainConfig, {**plain, **changed})
+    _check_cost(made, options)
+    return made
 
 
 def record_for(record: RecordConfig, steps: int) -> RecordConfig:
@@ -103,23 +123,54 @@ def record_for(record: RecordConfig, steps: int) -> RecordConfig:
     )
 
 
+def bytes_on_disk(config: TrainConfig) -> int:
+    """About what a run will take: weights, averages and two moments of all networks, in each checkpoint kept."""
+    networks = 2 * 4 * count_weights(config)  # E and D together have about as many weights as G
+    return networks * (4 * (config.record.keep_checkpoints + 1) + 2)
+
+
+def count_weights(config: TrainConfig) -> int:
+    """Of the generator, without making it."""
+    import torch
+
+    from bicyclegan.models import Generator
+
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in Generator(config.model).parameters())
+
+
 def _check_sizes(options: Mapping[str, Any]) -> None:
-    """Raise `UserError` for what would take all of a machine that others use too."""
-    limits = {
-        "image_size": MAX_SIZE,
-        "batch_size": MAX_BATCH,
-        "base_channels": MAX_CHANNELS,
-        "encoder_channels": MAX_CHANNELS,
-        "discriminator_channels": MAX_CHANNELS,
-        "steps": MAX_STEPS,
-    }
-    for name, most in limits.items():
+    for name, most in MOST.items():
         value = options.get(name)
         if isinstance(value, (int, float)) and value > most:
+            raise _large(name, value, most)
+
+
+def _check_cost(config: TrainConfig, options: Mapping[str, Any]) -> None:
+    """Raise `UserError` for what would take all of a machine that others use too."""
+    side = config.model.image_size
+    if config.batch_size * side**2 > MAX_PIXELS:
+        raise _large("batch_size", config.batch_size, max(2, MAX_PIXELS // side**2))
+    if (weights := count_weights(config)) > MAX_WEIGHTS:
+        raise _large("base_channels", f"{config.model.base_channels} ({weights:,})", f"{MAX_WEIGHTS:,}")
+    for name in ("sample_every", "validate_every", "checkpoint_every", "measure_every"):
+        value = getattr(config.record, name)
+        if name in options and value and value < config.steps // SHOWINGS:
             raise UserError(
-                "train_option_large",
-                "{name} is {value}; here it may be at most {most}. Larger ones train from the command line.",
+                "train_option_often",
+                "{name} is {value}; in a run of {steps} steps it must be 0 or at least {least}.",
                 name=name,
                 value=value,
-                most=most,
+                steps=config.steps,
+                least=config.steps // SHOWINGS,
             )
+
+
+def _large(name: str, value: object, most: object) -> UserError:
+    return UserError(
+        "train_option_large",
+        "{name} is {value}; here it may be at most {most}. Larger ones train from the command line.",
+        name=name,
+        value=value,
+        most=most,
+    )

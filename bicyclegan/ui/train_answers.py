@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import sys
+import time
 from collections.abc import Collection
 from contextlib import closing
 from ipaddress import ip_address
@@ -21,12 +23,14 @@ from bicyclegan.training.advice import RUN, Advice, about_group, advice
 from bicyclegan.training.config import DataConfig, TrainConfig
 from bicyclegan.training.data_preview import Preview, PreviewProgress, edges_preview
 from bicyclegan.training.data_readings import DataReading
-from bicyclegan.training.options import defaults, open_fields, with_options
+from bicyclegan.training.job_files import JobFiles
+from bicyclegan.training.jobs import is_public
+from bicyclegan.training.options import bytes_on_disk, defaults, open_fields, with_options
 from bicyclegan.training.presets import PRESETS
 from bicyclegan.training.uploads import receive
 from bicyclegan.ui.studio import Studio, has_shared_gpu
-from bicyclegan.ui.train_tasks import Progress, Tell, TrainTasks
-from bicyclegan.ui.uploaded import check_uploaded, discard_uploaded
+from bicyclegan.ui.train_tasks import Progress, Tell, TrainTasks, Work
+from bicyclegan.ui.uploaded import Uploaded, check_uploaded, discard_uploaded
 from bicyclegan.ui.wanted import Wanted
 
 TRAIN_QUESTIONS = (
@@ -51,6 +55,7 @@ TRAIN_QUESTIONS = (
 MAX_RUNS = 50
 """Runs that one page asks after."""
 MAX_FILES = 20_000
+DRAFTS_AN_HOUR = 10
 MAX_OPTIONS = 120
 NEWS_SECONDS = 0.3
 """For which news are waited for: short work is answered at once."""
@@ -69,6 +74,8 @@ class TrainAnswers:
         self.studio, self.jobs = studio, studio.jobs
         self.tasks = TrainTasks()
         self.preview = Preview()
+        self._drafts: dict[str, list[float]] = {}
+        """When visitors began new runs, by their address."""
 
     # Runs
 
@@ -88,7 +95,18 @@ class TrainAnswers:
     def train_new(self, wanted: Wanted) -> dict[str, Any]:
         """A place for pictures, and later for the run that learns from them."""
         self.jobs.sweep()
+        self._count_draft(wanted.visitor)
         return {"id": self.jobs.new_draft(wanted.text("title", "my pictures"))}
+
+    def _count_draft(self, visitor: str) -> None:
+        """Raise `UserError` for a stranger who makes one draft after the other: each may fill the disk for a day."""
+        now = time.monotonic()
+        lately = [when for when in self._drafts.get(visitor, []) if now - when < 3600]
+        if len(lately) >= DRAFTS_AN_HOUR and not _is_here(visitor):
+            raise UserError(
+                "train_drafts", "That were {count} new runs within an hour: go on with one of them.", count=len(lately)
+            )
+        self._drafts[visitor] = [*lately, now]
 
     def train_rename(self, wanted: Wanted) -> dict[str, Any]:
         """Another title."""
@@ -110,8 +128,7 @@ class TrainAnswers:
     def train_delete(self, wanted: Wanted) -> dict[str, Any]:
         """The run and its pictures. The page has asked whether that is meant."""
         run = self._id(wanted)
-        self.tasks.stop(run)
-        self.tasks.wait(run)
+        self.tasks.end(run)
         self.jobs.delete(run)
         return {}
 
@@ -128,26 +145,50 @@ class TrainAnswers:
             folder, status = self.jobs.folder(run), self.jobs.status(run)
         except UserError:
             return None
-        about = {
+        return {
             "id": run,
             "yours": yours,
             "may": may,
             "usable": (folder.latest / CONFIG_FILE).is_file(),
             **vars(status),
+            "tail": _without_paths(status.tail, folder.root),
+            "error": status.error and _told_without_paths(status.error, folder.root),
+            "pictures": _count_files(self._pictures(run)) if status.state == "draft" else 0,
         }
-        return {**about, "pictures": _count_files(self._pictures(run)) if status.state == "draft" else 0}
 
     def _id(self, wanted: Wanted) -> str:
         run = wanted.text("id")
         self.jobs.folder(run)
         return run
 
+    def _draft(self, wanted: Wanted) -> str:
+        """The id of a run that has not begun, and now counts as in use."""
+        run = self._id(wanted)
+        if self.jobs.status(run).state != "draft":
+            raise UserError("train_pictures_used", "This run has begun with its pictures: start a new one for others.")
+        os.utime(JobFiles(self.jobs.folder(run).root).notes_file)
+        return run
+
+    def _key(self, wanted: Wanted) -> str:
+        """Of a run's task. Everybody knows the ids of public runs, but not what this page calls its task."""
+        run = self._id(wanted)
+        return f"{run} {wanted.text('ticket')}" if is_public(self.jobs.folder(run).root) else run
+
     # Pictures
 
     def train_receive(self, wanted: Wanted) -> dict[str, Any]:
         """Task: take uploaded files in. Its answer counts what was kept and says what was not."""
-        run = self._id(wanted)
         uploaded = check_uploaded(wanted.items("paths", MAX_FILES), wanted.items("names", MAX_FILES))
+        try:
+            run = self._draft(wanted)
+            self.jobs.check_room(sum(each.path.stat().st_size for each in uploaded))
+            self.tasks.start(run, "receive", self._receiving(run, uploaded))
+        except BaseException:
+            discard_uploaded(uploaded)
+            raise
+        return {}
+
+    def _receiving(self, run: str, uploaded: list[Uploaded]) -> Work:
         folder = self._pictures(run)
 
         def work(tell: Tell) -> dict[str, Any]:
@@ -169,22 +210,18 @@ class TrainAnswers:
                 "problems": list(got.problems[:5]),
             }
 
-        self.tasks.start(run, "receive", work)
-        return {}
+        return work
 
     def train_empty(self, wanted: Wanted) -> dict[str, Any]:
         """Throw the pictures of a draft away, to begin again."""
-        run = self._id(wanted)
-        if self.jobs.status(run).state != "draft":
-            raise UserError("train_pictures_used", "This run has begun with its pictures: start a new one for others.")
-        self.tasks.stop(run)
-        self.tasks.wait(run)
+        run = self._draft(wanted)
+        self.tasks.end(run)
         shutil.rmtree(self._pictures(run), ignore_errors=True)
         return {}
 
     def train_check(self, wanted: Wanted) -> dict[str, Any]:
         """Task: decode all pictures and say what is wrong with them."""
-        run = self._id(wanted)
+        run = self._draft(wanted)
         config, fixed = self._config(run, wanted), list(map(str, wanted.items("fixed", 10, least=0)))
 
         def work(tell: Tell) -> dict[str, Any]:
@@ -197,7 +234,7 @@ class TrainAnswers:
 
     def train_edges(self, wanted: Wanted) -> dict[str, Any]:
         """Some photos with the edges that these thresholds find."""
-        run = self._id(wanted)
+        run = self._draft(wanted)
         config = self._config(run, wanted)
         with self.studio.beside.turn():
             thumbs = edges_preview(self._pictures(run), config.edge_style, config.model.image_size)
@@ -205,18 +242,18 @@ class TrainAnswers:
 
     def train_plan(self, wanted: Wanted) -> dict[str, Any]:
         """Task: measure ten steps."""
-        run = self._id(wanted)
+        run = self._draft(wanted)
         config = self._config(run, wanted)
         self.tasks.start(run, "plan", lambda tell: self._previewed("plan", config, tell))
         return {}
 
     def train_news(self, wanted: Wanted) -> dict[str, Any]:
         """How far a run's task is; what came out of it; nothing where there is none."""
-        return self.tasks.news(self._id(wanted), NEWS_SECONDS)
+        return self.tasks.news(self._key(wanted), NEWS_SECONDS)
 
     def train_cancel(self, wanted: Wanted) -> dict[str, Any]:
         """Give the task up."""
-        self.tasks.stop(self._id(wanted))
+        self.tasks.stop(self._key(wanted))
         return {}
 
     def _previewed(
@@ -259,18 +296,15 @@ class TrainAnswers:
     def train_start(self, wanted: Wanted) -> dict[str, Any]:
         """Begin, or wait for the turn."""
         self._refuse_elsewhere()
-        run = self._id(wanted)
+        run = self._draft(wanted)
+        if not _count_files(self._pictures(run)):
+            raise UserError("train_no_pictures", "There are no pictures to learn from yet: bring some first.")
         config = self._config(run, wanted)
         if wanted.data.get("title"):
             self.jobs.rename(run, wanted.text("title"))
-        self.tasks.stop(run)
-        self.tasks.wait(run)
-        self.jobs.start(
-            run,
-            config,
-            owner="" if _is_here(wanted.visitor) else wanted.visitor,
-            bytes_needed=wanted.integer("bytes", 0, 10**12),
-        )
+        self.tasks.end(run)
+        owner = "" if _is_here(wanted.visitor) else wanted.visitor
+        self.jobs.start(run, config, owner=owner, bytes_needed=bytes_on_disk(config))
         return {}
 
     def _start(self, wanted: Wanted) -> TrainConfig:
@@ -317,8 +351,21 @@ class TrainAnswers:
             folder = self.jobs.folder(run)
             return {"model": self.studio.models.add_from_run(folder, name, which=which, progress=progress)}
 
-        self.tasks.start(run, "use", work)
+        self.tasks.start(self._key(wanted), "use", work)
         return {}
+
+
+def _without_paths(text: str, root: Path) -> str:
+    """What a run tells, without where things lie on this machine."""
+    for place in (root, root.parent, Path(__file__).parents[2], Path(sys.prefix), Path.home()):
+        text = text.replace(f"{place}{os.sep}", "").replace(str(place), place.name)
+    return text
+
+
+def _told_without_paths(error: UserError, root: Path) -> UserError:
+    texts = {name: str(value) for name, value in error.values.items() if isinstance(value, (str, Path))}
+    shown = {name: _without_paths(text, root) for name, text in texts.items()}
+    return UserError(error.code, error.template, **{**error.values, **shown})
 
 
 def _is_here(address: str) -> bool:

@@ -59,6 +59,8 @@ class TrainTasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, _Task] = {}
+        self._running: set[_Task] = set()
+        """Those whose threads have not ended, also where nobody waits for them any more."""
         self._lock = threading.Lock()
 
     def start(self, key: str, what: str, work: Work) -> None:
@@ -66,11 +68,12 @@ class TrainTasks:
         now = time.monotonic()
         with self._lock:
             self._tidy(now)
-            if sum(not task.done.is_set() for task in self._tasks.values()) >= MOST and key not in self._tasks:
+            if len(self._running) >= MOST:
                 raise UserError("busy", "The studio is busy: too many are waiting. Try again in a moment.")
             if old := self._tasks.pop(key, None):
                 old.stopped.set()
             task = self._tasks[key] = _Task(what, now, now, Progress("starting"))
+            self._running.add(task)
         threading.Thread(target=self._run, args=(task, work), daemon=True).start()
 
     def news(self, key: str, patience: float = 0.0) -> dict[str, Any]:
@@ -87,12 +90,17 @@ class TrainTasks:
         task.done.wait(patience)
         if not task.done.is_set():
             return {"task": task.what, "progress": vars(task.progress)}
-        if task.error is not None:
-            self.stop(key)
-            if isinstance(task.error, LeftError):  # after a long silence somebody asks again
-                return {}
+        if task.error is None:
+            return {"task": task.what, "answer": task.answer}
+        with self._lock:
+            current = self._tasks.get(key)
+            if current is task:
+                del self._tasks[key]
+        if not isinstance(task.error, LeftError):
             raise task.error
-        return {"task": task.what, "answer": task.answer}
+        if current is None or current is task:  # after a long silence somebody asks again
+            return {}
+        return {"task": current.what, "progress": vars(current.progress)}  # it has taken the place of this one
 
     def stop(self, key: str) -> None:
         """Forget the task; it ends when it next tells how far it is."""
@@ -100,12 +108,15 @@ class TrainTasks:
             if task := self._tasks.pop(key, None):
                 task.stopped.set()
 
-    def wait(self, key: str, seconds: float = 10.0) -> None:
-        """Until a task has ended, if there is one."""
+    def end(self, key: str, seconds: float = 10.0) -> None:
+        """Stop the task and wait until it has ended. Raises `UserError` where it does not."""
         with self._lock:
-            task = self._tasks.get(key)
-        if task is not None:
-            task.done.wait(seconds)
+            task = self._tasks.pop(key, None)
+        if task is None:
+            return
+        task.stopped.set()
+        if not task.done.wait(seconds):
+            raise UserError("busy", "The studio is busy: too many are waiting. Try again in a moment.")
 
     def _tidy(self, now: float) -> None:
         for key, task in [*self._tasks.items()]:
@@ -126,4 +137,6 @@ class TrainTasks:
                 log.exception("%s failed", task.what)
             task.error = error
         finally:
+            with self._lock:
+                self._running.discard(task)
             task.done.set()

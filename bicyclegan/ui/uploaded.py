@@ -45,9 +45,16 @@ def check_uploaded(paths: Sequence[Any], names: Sequence[Any]) -> list[Uploaded]
         UserError: for a path that is no upload, or one that was used and deleted, and where the lists do not fit.
     """
     sound = len(paths) == len(names) == len({*map(str, paths)}) and all(isinstance(name, str) for name in names)
-    if not sound:
-        raise UserError("upload_list", "The list of files cannot be read. Reload the page and choose them again.")
-    return [Uploaded(_checked(path, name), name[-MAX_UPLOAD_NAME:]) for path, name in zip(paths, names, strict=True)]
+    found: list[Uploaded] = []
+    try:
+        for path, name in zip(paths, names if sound else ["?"] * len(paths), strict=True):
+            found.append(Uploaded(_checked(path, name), name[-MAX_UPLOAD_NAME:]))
+        if not sound:
+            raise UserError("upload_list", "The list of files cannot be read. Reload the page and choose them again.")
+    except UserError:
+        discard_uploaded(found)  # nobody will ask for them again
+        raise
+    return found
 
 
 def discard_uploaded(files: Sequence[Uploaded]) -> None:

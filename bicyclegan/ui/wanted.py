@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import gradio as gr
@@ -99,11 +100,22 @@ class Wanted:
 
 
 def address(request: gr.Request | None) -> str:
-    """Where a question came from: what the proxy says that stands before this server, else the other end itself."""
+    """Where a question came from: what the proxy says that stands before this server, else the other end itself.
+
+    Only a proxy beside this server or in its own network is believed: anybody can write into a header.
+    """
     if request is None:
         return ""
+    host = getattr(getattr(request, "client", None), "host", "") or ""
     forwarded = (request.headers.get("x-forwarded-for") or "").split(",")[-1].strip()
-    return forwarded or getattr(getattr(request, "client", None), "host", "")
+    return forwarded if forwarded and _is_near(host) else host
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return ip_address(host).is_private  # which loopback is, too
+    except ValueError:
+        return not host  # a caller without an address, as in tests
 
 
 def _wrong(name: str, value: Any, expected: str) -> UserError:

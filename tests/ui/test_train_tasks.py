@@ -90,3 +90,64 @@ def test_too_many_at_once_are_refused():
     with pytest.raises(UserError, match="busy"):
         tasks.start("one more", "check", work)
     hold.set()
+
+
+def test_who_waited_for_a_task_that_was_replaced_hears_of_the_new_one():
+    begun, go = threading.Event(), threading.Event()
+
+    def old(tell):
+        begun.set()
+        go.wait(10)
+        tell(Progress("reading"))
+        return {}
+
+    def new(tell):
+        go.wait(10)
+        return {"new": True}
+
+    tasks, heard = TrainTasks(), []
+    tasks.start("a", "check", old)
+    begun.wait(10)
+    waiting = threading.Thread(target=lambda: heard.append(tasks.news("a", patience=10)))
+    waiting.start()
+    tasks.start("a", "check", new)
+    go.set()
+    waiting.join(10)
+    assert heard[0]["task"] == "check"
+    assert tasks.news("a", patience=10) == {"task": "check", "answer": {"new": True}}
+
+
+def test_end_waits_until_the_work_has_ended():
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(tell):
+        begun.set()
+        go.wait(10)
+        ended.set()
+        return {}
+
+    tasks = TrainTasks()
+    tasks.start("a", "receive", work)
+    begun.wait(10)
+    with pytest.raises(UserError, match="busy"):
+        tasks.end("a", seconds=0.05)
+    tasks.start("b", "receive", work)
+    threading.Timer(0.05, go.set).start()
+    tasks.end("b")
+    assert ended.is_set()
+
+
+def test_stopped_work_still_counts_until_it_has_ended():
+    hold = threading.Event()
+
+    def work(tell):
+        hold.wait(10)
+        return {}
+
+    tasks = TrainTasks()
+    for _ in range(train_tasks.MOST):
+        tasks.start("a", "check", work)
+        tasks.stop("a")
+    with pytest.raises(UserError, match="busy"):
+        tasks.start("a", "check", work)
+    hold.set()

@@ -189,7 +189,7 @@ window.studio = (() => {
   async function ask(name, wanted) {
     const lost = new Promise((resolve) => setTimeout(resolve, patience * (SLOW[name] ?? 1)));
     const answer = await Promise.race([server[name](wanted), lost]).catch(() => null);
-    return answer ?? { error: t("offline") }; // Gradio gives undefined when the server cannot be reached
+    return answer ?? { error: t("offline"), lost: true }; // Gradio gives undefined when the server cannot be reached
   }
 
   /** A function of which one call runs at a time and only the newest of those that wait comes next. */

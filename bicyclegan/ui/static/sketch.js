@@ -1,5 +1,6 @@
-// What a sketch is, and how one stroke looks on a 2-D context. Pure functions; the files that make the canvas (sketch.js,
-// canvas_labels.js, canvas.js, canvas_paint.js, canvas_tools.js) are joined in this order and run as one function.
+// What a sketch is, and how one stroke looks on a 2-D context. Pure functions; the files that make the canvas
+// (sketch.js, canvas_labels.js, canvas.js, canvas_paint.js, canvas_tools.js) are joined in this order and run as one
+// function.
 
 const SIZE = 256; // the paper is 256 x 256 units, however many pixels the screen gives it
 const TOOLS = { pen: { min: 1, max: 16, width: 2 }, eraser: { min: 2, max: 48, width: 16 } };

@@ -3,6 +3,8 @@
 
 const STORED_RUNS = "bicyclegan.runs";
 const POLL_MS = 2000;
+const NEWS_MS = 400;
+const RETRIES = 20; // of news, while the server cannot be reached
 const IN_A_ROW = 50; // runs that are asked after
 const ALIVE = ["waiting", "starting", "training", "stopping"];
 const STATES = {
@@ -45,11 +47,16 @@ function storeRuns(ids) {
   } catch {
     studio.say(t("notStored")); // it is known as long as this page is open
   }
-  knownRuns = ids;
+  knownRuns = ids.slice(0, IN_A_ROW);
 }
 
 let knownRuns = storedRuns();
-const remember = (id) => storeRuns([id, ...knownRuns.filter((each) => each !== id)]);
+/** Where there are too many, those that are gone make room first. */
+function remember(id) {
+  const others = knownRuns.filter((each) => each !== id);
+  const there = others.length < IN_A_ROW ? others : others.filter(runOf);
+  storeRuns([id, ...there]);
+}
 const forget = (id) => storeRuns(knownRuns.filter((each) => each !== id));
 const runOf = (id) => runs.find((run) => run.id === id);
 const isAlive = (run) => ALIVE.includes(run?.state);
@@ -60,10 +67,21 @@ window.addEventListener("storage", ({ key }) => {
   refreshRuns();
 });
 
+const ticket = studio.freshId(); // what this page calls its tasks: ids of public runs are known to all
+
 /** Ask without the progress bar: nobody waits for this. */
 async function quietly(name, wanted) {
-  const answer = await studio.ask(name, wanted);
+  const answer = await studio.ask(name, { ...wanted, ticket });
   if (answer.error) showError(answer.error);
+  return answer.error ? null : answer;
+}
+
+/** `ask` of other panels forgets answers when the model changes. Runs and pictures have nothing to do with that. */
+async function askAnyway(name, wanted) {
+  startBusy();
+  const answer = await studio.ask(name, { ...wanted, ticket });
+  endBusy();
+  showError(answer.error);
   return answer.error ? null : answer;
 }
 
@@ -93,11 +111,12 @@ function showList() {
 }
 
 function runCard(run) {
+  const item = document.createElement("div");
+  item.setAttribute("role", "listitem");
   const card = document.createElement("button");
   card.type = "button";
   card.className = `run ${run.state}`;
   card.dataset.key = run.id;
-  card.setAttribute("role", "listitem");
   card.setAttribute("aria-pressed", run.id === chosen);
   const [name, state] = [document.createElement("b"), document.createElement("span")];
   name.textContent = run.title;
@@ -107,7 +126,8 @@ function runCard(run) {
   bar.value = run.step;
   card.append(name, state, bar);
   card.addEventListener("click", () => choose(run.id === chosen ? null : run.id));
-  return card;
+  item.append(card);
+  return item;
 }
 
 function stateText(run) {
@@ -159,6 +179,8 @@ function showRun(run) {
 function toldOf(run) {
   if (run.state === "waiting") return t(run.ahead > 1 ? "toldWaitingMany" : "toldWaiting", { ahead: run.ahead });
   if (run.state === "failed") return run.error || t("toldFailed");
+  if (run.state === "died") return run.error || t("toldDied");
+  if (run.state === "stopped" && !run.usable) return t("toldStoppedEarly");
   return t(TOLD[run.state] ?? "toldDied");
 }
 
@@ -178,7 +200,7 @@ function showOthers(run) {
 const steer = (selector, name, words = () => ({})) => {
   const button = find(selector);
   button.addEventListener("click", resting(button, async () => {
-    await ask(name, { id: chosen, ...words() });
+    await askAnyway(name, { id: chosen, ...words() });
     await refreshRuns();
   }));
 };
@@ -195,26 +217,27 @@ find("[data-action=keep]").addEventListener("click", () => {
 });
 find("[data-action=delete-now]").addEventListener("click", resting(find("[data-action=delete-now]"), async () => {
   const id = chosen;
-  if (!(await ask("train_delete", { id }))) return;
+  if (!(await askAnyway("train_delete", { id }))) return;
   forget(id);
   choose(null);
   await refreshRuns();
+  find("[data-action=new]:not([hidden])")?.focus();
 }));
 find(".longer").addEventListener("submit", async (event) => {
   event.preventDefault();
   const more = Number(find("[name=more]").value);
-  await ask("train_resume", { id: chosen, steps: runOf(chosen).steps + more });
+  await askAnyway("train_resume", { id: chosen, steps: runOf(chosen).steps + more });
   await refreshRuns();
 });
 find(".chosen .name").addEventListener("change", async ({ target }) => {
   const title = target.value.trim();
-  if (title) await ask("train_rename", { id: chosen, title });
+  if (title) await askAnyway("train_rename", { id: chosen, title });
   await refreshRuns();
 });
 find(".other select").addEventListener("change", showChosen);
 find("[data-action=use]").addEventListener("click", async () => {
   const { id, title } = runOf(chosen);
-  if (await ask("train_use", { id, name: title, which: "latest" })) followTask(id);
+  if (await askAnyway("train_use", { id, name: title, which: "latest" })) followTask(id);
 });
 
 /** What comes out of the tasks of this tab, by their names; those of the setup are added there. */
@@ -232,36 +255,48 @@ const finished = {
 
 const WHATS = {
   starting: "taskStarting",
+  waiting: "taskWaiting",
   receiving: "taskReceiving",
   reading: "taskReading",
   checking: "taskChecking",
   measuring: "taskMeasuring",
   loading: "taskLoading",
 };
-const followed = new Set();
+const followed = new Map(); // id of a run -> the promise that its task is done
 
 /** Watch a run's task until it is done, whichever it is by then: a new one takes the place of the one before. */
-async function followTask(id) {
-  if (followed.has(id)) return;
-  followed.add(id);
+function followTask(id) {
+  const before = followed.get(id) ?? Promise.resolve();
+  const promise = before.catch(() => {}).then(() => watchTask(id));
+  followed.set(id, promise);
+  return promise;
+}
+
+async function watchTask(id) {
   let news = null;
+  let lost = 0;
   try {
-    while ((news = await quietly("train_news", { id }))?.progress) {
+    for (;;) {
+      news = await studio.ask("train_news", { id, ticket });
+      lost = news.lost ? lost + 1 : 0;
+      const again = lost > 0 && lost <= RETRIES;
+      if (news.error && !again) showError(news.error);
+      if (!news.progress && !again) break;
       hideProgress();
-      showProgress(find(`.working[data-task=${news.task}]`), news.progress);
-      await new Promise((resolve) => setTimeout(resolve, 400));
+      if (news.progress) showProgress(find(`.working[data-task=${news.task}]`), news.progress, id);
+      await new Promise((resolve) => setTimeout(resolve, NEWS_MS));
     }
   } finally {
-    followed.delete(id); // what came out may lead to the next task
     hideProgress();
   }
-  if (news?.answer) await finished[news.task](id, news.answer);
+  if (news.answer) await finished[news.task](id, news.answer);
 }
 
 const hideProgress = () => findAll(".working[data-task]").forEach((box) => { box.hidden = true; });
 
-function showProgress(box, { what, done, total }) {
+function showProgress(box, { what, done, total }, id = null) {
   box.hidden = false;
+  box.dataset.run = id ?? "";
   const text = t(WHATS[what] ?? "taskWorking");
   box.querySelector("span").textContent = total ? `${text} ${done} / ${total}` : text;
   const bar = box.querySelector("progress");
@@ -270,10 +305,10 @@ function showProgress(box, { what, done, total }) {
 }
 
 findAll("[data-action=cancel]").forEach((button) => button.addEventListener("click", () => {
-  button.closest(".working").hidden = true;
-  const id = draft ?? chosen;
-  uploading?.abort();
-  if (id) quietly("train_cancel", { id });
+  const box = button.closest(".working");
+  box.hidden = true;
+  if (box.dataset.task === "receive") uploading?.abort();
+  if (box.dataset.run) quietly("train_cancel", { id: box.dataset.run });
 }));
 
 window.addEventListener("studio:run-view", showChosen); // it was not there yet when a run was chosen

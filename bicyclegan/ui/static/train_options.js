@@ -34,7 +34,7 @@ const allFields = () => (offered?.groups ?? []).flatMap(({ fields }) => fields);
 const optionValue = (name) => changed[name] ?? allFields().find((field) => field.name === name)?.value ?? "";
 
 const fillOptions = studio.newestOnly(async () => {
-  const answer = await ask("train_options", startWords());
+  const answer = await askAnyway("train_options", startWords());
   if (!answer) return;
   offered = answer;
   fillStarts();

@@ -52,7 +52,11 @@ takeDrops(find(".drop"), (files) => {
 });
 
 async function sendPictures(files) {
-  if (!files.length || uploading) return;
+  if (!files.length) return;
+  if (uploading) {
+    studio.say(t("stillUploading"));
+    return;
+  }
   showError("");
   if (!draft && !(await newDraft(files[0]))) return;
   const id = draft;
@@ -66,7 +70,7 @@ async function sendPictures(files) {
     };
     const paths = await uploadFiles(files, share, uploading.signal);
     const names = files.map((file) => file.webkitRelativePath || file.name);
-    if (paths && (await ask("train_receive", { id, paths, names }))) await followTask(id);
+    if (paths && (await askAnyway("train_receive", { id, paths, names }))) await followTask(id);
   } catch (error) {
     if (error.name !== "AbortError") showError(error.message);
   } finally {
@@ -77,7 +81,7 @@ async function sendPictures(files) {
 
 async function newDraft(file) {
   const path = file.webkitRelativePath?.split("/")[0] || file.name.replace(/\.\w+$/, "");
-  const answer = await ask("train_new", { title: path.slice(0, 60) || t("untitled") });
+  const answer = await askAnyway("train_new", { title: path.slice(0, 60) || t("untitled") });
   if (!answer) return false;
   draft = answer.id;
   remember(draft);
@@ -92,8 +96,10 @@ finished.receive = async (id, got) => {
   find(".left-out").hidden = !lines.length;
   find(".left-out").textContent = lines.join(" ");
   await refreshRuns();
-  showPictures(runOf(id)?.pictures ?? got.kept);
-  await checkPictures();
+  if (id !== draft) return;
+  forgetPlan();
+  showPictures(Math.max(runOf(id)?.pictures ?? 0, got.kept));
+  checkPictures(); // not waited for: this is the end of one task, that is another
 };
 
 function showPictures(count) {
@@ -104,7 +110,7 @@ function showPictures(count) {
 }
 
 find("[data-action=empty]").addEventListener("click", async () => {
-  if (!(await ask("train_empty", { id: draft }))) return;
+  if (!(await askAnyway("train_empty", { id: draft }))) return;
   pictureOptions = {};
   fixed.clear();
   report = null;
@@ -119,11 +125,12 @@ const setup = () => ({ id: draft, ...startWords(), options: { ...chosenOptions()
 
 async function checkPictures() {
   find("[data-action=check]").hidden = true;
-  if (await ask("train_check", { ...setup(), fixed: [...fixed] })) await followTask(draft);
+  if (await askAnyway("train_check", { ...setup(), fixed: [...fixed] })) await followTask(draft);
   if (!report) find("[data-action=check]").hidden = false;
 }
 
 finished.check = async (id, found) => {
+  if (id !== draft) return;
   report = found;
   Object.assign(pictureOptions, found.suggest ?? {});
   showReport();
@@ -171,6 +178,7 @@ function showPairs({ sprite, count, columns, size, names }) {
 }
 
 const selectLayout = segmented(".segments.layout", (layout) => {
+  forgetPlan();
   pictureOptions = { layout }; // what else was found out belonged to the other one
   fixed.clear();
   checkPictures();
@@ -178,6 +186,7 @@ const selectLayout = segmented(".segments.layout", (layout) => {
 const selectDirection = segmented(".segments.direction", (direction) => {
   pictureOptions.direction = direction;
   fixed.add("direction");
+  forgetPlan();
   checkPictures();
 });
 find("[data-action=check]").addEventListener("click", checkPictures);
@@ -198,20 +207,21 @@ find(".thresholds").addEventListener("input", ({ target }) => {
     pictureOptions[input.name] = Number(input.value);
     input.nextElementSibling.textContent = input.value;
   }
+  forgetPlan();
   clearTimeout(edgesTimer);
   edgesTimer = setTimeout(findEdges, EDGES_MS);
 });
 const findEdges = studio.newestOnly(async () => {
-  const answer = await ask("train_edges", setup());
+  const answer = await askAnyway("train_edges", setup());
   if (answer) showPairs(answer);
 });
 
 // ---- 4: what it costs, and the start
 
 finished.plan = async (id, plan) => {
+  if (id !== draft || asked !== plans) return; // of other options than those on the page now
   const minutes = Math.max(1, Math.round(plan.seconds / 60));
   const time = minutes < 60 ? t("minutes", { minutes }) : t("hours", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
-  planned = plan;
   const words = {
     time, speed: plan.images_per_second.toFixed(1), memory: Math.round(plan.memory_mb),
     disk: Math.round(plan.disk_mb), epochs: plan.epochs.toFixed(1), device: plan.device,
@@ -220,21 +230,23 @@ finished.plan = async (id, plan) => {
   find("p.plan").textContent = t("planned", words);
 };
 
-let planned = null; // what was measured of these options
+let plans = 0; // how often options changed
+let asked = 0; // of which of them the measured plan is
 
 function forgetPlan() {
-  planned = null;
+  plans += 1;
   find("p.plan").hidden = true;
 }
 
 find("[data-action=plan]").addEventListener("click", async () => {
-  if (await ask("train_plan", setup())) await followTask(draft);
+  asked = plans;
+  if (await askAnyway("train_plan", setup())) await followTask(draft);
 });
 find("[data-action=start]").addEventListener("click", resting(find("[data-action=start]"), async () => {
   const [id, title] = [draft, find("[name=title]").value.trim()];
-  const bytes = Math.round(1e6 * (planned?.disk_mb ?? 0));
-  if (!(await ask("train_start", { ...setup(), title, bytes }))) return;
-  [draft, report, pictureOptions] = [null, null, {}];
+  if (!(await askAnyway("train_start", { ...setup(), title }))) return;
+  [draft, report, pictureOptions, changed] = [null, null, {}, {}];
+  fixed.clear();
   forgetPlan();
   showPictures(0);
   find(".left-out").hidden = true;
