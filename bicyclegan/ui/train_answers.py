@@ -365,7 +365,8 @@ def _without_paths(text: str, root: Path) -> str:
 def _told_without_paths(error: UserError, root: Path) -> UserError:
     texts = {name: str(value) for name, value in error.values.items() if isinstance(value, (str, Path))}
     shown = {name: _without_paths(text, root) for name, text in texts.items()}
-    return UserError(error.code, error.template, **{**error.values, **shown})
+    told = error.to_json()
+    return UserError.from_json({**told, "values": {**told["values"], **shown}})
 
 
 def _is_here(address: str) -> bool:
