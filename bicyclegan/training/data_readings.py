@@ -36,7 +36,7 @@ SEVERITIES: dict[str, Severity] = {
     "flipped": "note",
     "exchanged": "watch",
     "coloured": "note",
-    "coloured_start": "ill",
+    "coloured_start": "watch",
     "lines_start": "watch",
     "shaded": "note",
     "few_edges": "watch",

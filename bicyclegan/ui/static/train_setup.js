@@ -21,6 +21,7 @@ async function openSetup() {
   const waiting = runs.find((run) => run.state === "draft" && run.yours);
   if (waiting && waiting.id !== draft) {
     draft = waiting.id;
+    find("[name=title]").value = waiting.title;
     showPictures(waiting.pictures);
     if (waiting.pictures) await checkPictures();
   }
