@@ -61,7 +61,7 @@ NEWS_SECONDS = 0.3
 """For which news are waited for: short work is answered at once."""
 MAIN_FIELDS = ("steps", "batch_size", "learning_rate", "lambda_l1", "lambda_z", "lambda_kl")
 """Options that matter most, in the order in which they are shown."""
-ASIDE, MOST_ASIDE = 12, 0.25
+ASIDE, MOST_ASIDE = 8, 0.2
 """Pictures to validate on that are wanted at least, and the largest part that may be taken for it."""
 FIRST_STEPS = 1000
 """Updates that the page proposes on a CPU: some ten minutes."""

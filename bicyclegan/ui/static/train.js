@@ -13,6 +13,7 @@ const STATES = {
   starting: "stateStarting",
   training: "stateTraining",
   stopping: "stateStopping",
+  finishing: "stateFinishing",
   stopped: "stateStopped",
   completed: "stateCompleted",
   failed: "stateFailed",
@@ -23,6 +24,7 @@ const TOLD = {
   starting: "toldStarting",
   training: "toldTraining",
   stopping: "toldStopping",
+  finishing: "toldFinishing",
   stopped: "toldStopped",
   completed: "toldCompleted",
   died: "toldDied",
@@ -130,8 +132,14 @@ function runCard(run) {
   return item;
 }
 
+/** How a run is, for people: one with nobody before it starts, and one that has made all its steps is not stopped. */
+function stateOf(run) {
+  if (run.state === "waiting" && run.ahead === 0) return "starting";
+  return run.state === "stopping" && run.steps && run.step >= run.steps ? "finishing" : run.state;
+}
+
 function stateText(run) {
-  const state = t(STATES[run.state] ?? "stateDied");
+  const state = t(STATES[stateOf(run)] ?? "stateDied");
   return run.steps ? `${state} · ${run.step} / ${run.steps}` : state;
 }
 
@@ -162,7 +170,7 @@ function showRun(run) {
   name.readOnly = !run.yours;
   const chip = find(".chip");
   chip.className = `chip state ${run.state}`;
-  chip.textContent = t(STATES[run.state] ?? "stateDied");
+  chip.textContent = t(STATES[stateOf(run)] ?? "stateDied");
   find(".told").textContent = toldOf(run);
   const tail = find(".tail");
   tail.hidden = !["failed", "died"].includes(run.state) || !run.tail;
@@ -177,11 +185,11 @@ function showRun(run) {
 }
 
 function toldOf(run) {
-  if (run.state === "waiting") return t(run.ahead > 1 ? "toldWaitingMany" : "toldWaiting", { ahead: run.ahead });
+  if (stateOf(run) === "waiting") return t(run.ahead > 1 ? "toldWaitingMany" : "toldWaiting", { ahead: run.ahead });
   if (run.state === "failed") return run.error || t("toldFailed");
   if (run.state === "died") return run.error || t("toldDied");
   if (run.state === "stopped" && !run.usable) return t("toldStoppedEarly");
-  return t(TOLD[run.state] ?? "toldDied");
+  return t(TOLD[stateOf(run)] ?? "toldDied");
 }
 
 function showOthers(run) {

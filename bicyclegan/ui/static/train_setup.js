@@ -60,6 +60,7 @@ async function sendPictures(files) {
   }
   showError("");
   if (!draft && !(await newDraft(files[0]))) return;
+  suggested = titleOf(files[0]);
   const id = draft;
   const box = find(".working[data-task=receive]");
   showProgress(box, { what: "" });
@@ -80,13 +81,15 @@ async function sendPictures(files) {
   }
 }
 
+let suggested = ""; // title, by what was sent last
+const titleOf = (file) => (file.webkitRelativePath?.split("/")[0] || file.name.replace(/\.\w+$/, "")).slice(0, 60);
+
 async function newDraft(file) {
-  const path = file.webkitRelativePath?.split("/")[0] || file.name.replace(/\.\w+$/, "");
-  const answer = await askAnyway("train_new", { title: path.slice(0, 60) || t("untitled") });
+  const answer = await askAnyway("train_new", { title: titleOf(file) || t("untitled") });
   if (!answer) return false;
   draft = answer.id;
   remember(draft);
-  find("[name=title]").value = path.slice(0, 60);
+  find("[name=title]").value = titleOf(file);
   return true;
 }
 
@@ -99,6 +102,7 @@ finished.receive = async (id, got) => {
   await refreshRuns();
   if (id !== draft) return;
   forgetPlan();
+  if (find(".got").textContent === "" && suggested) find("[name=title]").value = suggested; // not of files refused before
   showPictures(Math.max(runOf(id)?.pictures ?? 0, got.kept));
   checkPictures(); // not waited for: this is the end of one task, that is another
 };
@@ -125,6 +129,8 @@ find("[data-action=empty]").addEventListener("click", async () => {
 const setup = () => ({ id: draft, ...startWords(), options: { ...chosenOptions(), ...pictureOptions } });
 
 async function checkPictures() {
+  report = null; // until it is known again: nothing starts unchecked
+  stepOf("check").classList.add("stale");
   find("[data-action=check]").hidden = true;
   if (await askAnyway("train_check", { ...setup(), fixed: [...fixed] })) await followTask(draft);
   if (!report) find("[data-action=check]").hidden = false;
@@ -133,6 +139,7 @@ async function checkPictures() {
 finished.check = async (id, found) => {
   if (id !== draft) return;
   report = found;
+  stepOf("check").classList.remove("stale");
   Object.assign(pictureOptions, found.suggest ?? {});
   showReport();
 };
@@ -229,7 +236,25 @@ finished.plan = async (id, plan) => {
   };
   find("p.plan").hidden = false;
   find("p.plan").textContent = t("planned", words);
+  find("p.plan").scrollIntoView({ block: "center" }); // the shelf lies over the foot of the window
 };
+
+/** Whether the pictures were checked as they are now, and every number on the page is one that can be. */
+function isSound() {
+  showError("");
+  if (!report) {
+    showError(t("checkFirst"));
+    return false;
+  }
+  const wrong = find(".options input:invalid") ?? find(".groups input:invalid");
+  if (!wrong) return true;
+  const { min, max } = wrong;
+  showError(t(max ? "numberRange" : "numberWrong", { name: wrong.closest("label").textContent, min, max }));
+  wrong.closest("details.group")?.setAttribute("open", "");
+  if (wrong.closest(".groups")) find(".more").open = true;
+  wrong.focus();
+  return false;
+}
 
 let plans = 0; // how often options changed
 let asked = 0; // of which of them the measured plan is
@@ -240,10 +265,12 @@ function forgetPlan() {
 }
 
 find("[data-action=plan]").addEventListener("click", async () => {
+  if (!isSound()) return;
   asked = plans;
   if (await askAnyway("train_plan", setup())) await followTask(draft);
 });
 find("[data-action=start]").addEventListener("click", resting(find("[data-action=start]"), async () => {
+  if (!isSound()) return;
   const [id, title] = [draft, find("[name=title]").value.trim()];
   if (!(await askAnyway("train_start", { ...setup(), title }))) return;
   [draft, report, pictureOptions, changed] = [null, null, {}, {}];
