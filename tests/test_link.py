@@ -129,7 +129,7 @@ def test_what_is_too_long_says_what_takes_the_space(session: Session, shoe: Sket
         ({"count": None}, "count is None"),
         ({"truncation": float("nan")}, "truncation is nan"),
         ({"truncation": "1"}, "truncation is '1'"),
-        ({"tab": "train"}, "There is no tab train; use one of draw, explore, compare, map"),
+        ({"tab": "paint"}, "There is no tab paint; use one of draw, explore, compare, map, train"),
         ({"tab": ["draw"]}, "There is no tab"),
         ({"pins": [pins(1)[0].to_json()]}, "damaged"),
         ({"pins": {}}, "damaged"),

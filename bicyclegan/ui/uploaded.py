@@ -46,15 +46,18 @@ def check_uploaded(paths: Sequence[Any], names: Sequence[Any]) -> list[Uploaded]
     """
     sound = len(paths) == len(names) == len({*map(str, paths)}) and all(isinstance(name, str) for name in names)
     found: list[Uploaded] = []
-    try:
-        for path, name in zip(paths, names if sound else ["?"] * len(paths), strict=True):
+    wrong: UserError | None = None
+    for path, name in zip(paths, names if sound else ["?"] * len(paths), strict=True):
+        try:
             found.append(Uploaded(_checked(path, name), name[-MAX_UPLOAD_NAME:]))
-        if not sound:
-            raise UserError("upload_list", "The list of files cannot be read. Reload the page and choose them again.")
-    except UserError:
-        discard_uploaded(found)  # nobody will ask for them again
-        raise
-    return found
+        except UserError as error:
+            wrong = wrong or error
+    if sound and wrong is None:
+        return found
+    discard_uploaded(found)  # nobody will ask for them again
+    if wrong is not None and sound:
+        raise wrong
+    raise UserError("upload_list", "The list of files cannot be read. Reload the page and choose them again.")
 
 
 def discard_uploaded(files: Sequence[Uploaded]) -> None:

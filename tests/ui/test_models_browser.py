@@ -127,6 +127,7 @@ def test_the_picker_itself_chooses_it(visitor, boots):
 def test_a_reload_comes_back_to_it(visitor, boots):
     visitor.own(boots)
     visitor.use(boots)
+    visitor.page.wait_for_timeout(800)  # Gradio complains of a stream that is cut off
     visitor.page.reload()
     visitor.page.wait_for_function("id => window.studio?.get('model')?.name === id", arg=boots)
     visitor.picked("my-boots")

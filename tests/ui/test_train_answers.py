@@ -248,6 +248,7 @@ def test_one_wrong_upload_leaves_none_of_the_others_behind(ask, draft):
     paths, names = [*good["paths"], "/etc/passwd", *other["paths"]], ["a.zip", "b.zip", "c.zip"]
     assert "did not arrive" in ask("train_receive", id=draft, paths=paths, names=names)["error"]
     assert not Path(good["paths"][0]).exists()
+    assert not Path(other["paths"][0]).exists()
 
 
 def test_tasks_with_public_runs_are_known_to_their_page_alone(ask, studio):

@@ -160,7 +160,7 @@ def test_from_a_zip_to_a_model_that_is_drawn_with(app, trainee, photos):
     somebody.state("done")
 
     # leave the page, come back in another tab
-    somebody.page.goto(f"{app.url}/config")
+    somebody.page.goto(f"{app.url}/theme.css", timeout=60_000, wait_until="commit")
     again = trainee()
     again.open_run("squares")
     again.state("done")
