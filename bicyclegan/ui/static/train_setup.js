@@ -128,7 +128,14 @@ find("[data-action=empty]").addEventListener("click", async () => {
 /** What every question about the run that is being prepared starts with. */
 const setup = () => ({ id: draft, ...startWords(), options: { ...chosenOptions(), ...pictureOptions } });
 
-async function checkPictures() {
+let checking = Promise.resolve(); // the newest check, for who presses on before it is done
+
+function checkPictures() {
+  checking = askForCheck();
+  return checking;
+}
+
+async function askForCheck() {
   report = null; // until it is known again: nothing starts unchecked
   stepOf("check").classList.add("stale");
   find("[data-action=check]").hidden = true;
@@ -265,11 +272,13 @@ function forgetPlan() {
 }
 
 find("[data-action=plan]").addEventListener("click", async () => {
+  await checking;
   if (!isSound()) return;
   asked = plans;
   if (await askAnyway("train_plan", setup())) await followTask(draft);
 });
 find("[data-action=start]").addEventListener("click", resting(find("[data-action=start]"), async () => {
+  await checking;
   if (!isSound()) return;
   const [id, title] = [draft, find("[name=title]").value.trim()];
   if (!(await askAnyway("train_start", { ...setup(), title }))) return;
