@@ -28,6 +28,17 @@ def border_energy(outputs: Outputs) -> float:
     return _ratio(frame_energy(outputs.random.flatten(0, 1)), frame_energy(outputs.b[: len(outputs.random)]))
 
 
+@register("border_excess")
+def border_excess(outputs: Outputs) -> float:
+    """Energy of edges in the border frame beyond that of the photos, in units of the edges of whole photos.
+
+    Where photos end in plain white `border_energy` divides by next to nothing; this is near 0 for what nobody sees.
+    """
+    photos = outputs.b[: len(outputs.random)]
+    beyond = frame_energy(outputs.random.flatten(0, 1)) - frame_energy(photos)
+    return beyond / (_step_energy(photos) + FLOOR)
+
+
 def high_energy(pictures: Tensor) -> float:
     """Mean square of what lies above `HIGH_BAND`: (N, C, H, W) -> in squared units of [-1, 1].
 
@@ -51,6 +62,12 @@ def frame_energy(pictures: Tensor) -> float:
     # A step counts where either of its ends lies in the frame: the frame's inner outline shows too.
     framed = torch.cat([down[..., ~(inside[1:] & inside[:-1])], right[..., ~(inside[:, 1:] & inside[:, :-1])]], dim=-1)
     return framed.mean().item()
+
+
+def _step_energy(pictures: Tensor) -> float:
+    """Mean squared step between neighbouring pixels everywhere."""
+    down, right = pictures.diff(dim=-2).square(), pictures.diff(dim=-1).square()
+    return (down.mean() + right.mean()).item() / 2
 
 
 def _ratio(fake: float, real: float) -> float:

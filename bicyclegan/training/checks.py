@@ -27,7 +27,7 @@ def check_config(config: TrainConfig, folder: RunFolder, resume: bool) -> None:
         check_apart(config)
         return
     same = {field: getattr(config, field) for field in (*RESUMABLE, "out")}
-    expected, given = (_options(each) for each in (dataclasses.replace(folder.load_config(), **same), config))
+    expected, given = (flat_options(each) for each in (dataclasses.replace(folder.load_config(), **same), config))
     if changed := [name for name in given if given[name] != expected[name]]:
         raise UserError(
             "resume_changed",
@@ -53,7 +53,7 @@ def check_apart(config: TrainConfig) -> None:
             )
 
 
-def _options(config: TrainConfig) -> dict[str, object]:
+def flat_options(config: TrainConfig) -> dict[str, object]:
     """All fields of all groups, whose names are unique."""
     fields = dataclasses.asdict(config)
     groups = [fields.pop(name) for name, value in list(fields.items()) if isinstance(value, dict)]

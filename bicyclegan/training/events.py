@@ -39,6 +39,8 @@ class RunStarted:
     parameters: dict[str, int] = field(default_factory=dict)
     """Number of weights of each network."""
     resumed: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the run was set to, by the fields of its config without their groups; they may change when it goes on."""
     time: float = 0.0
     """When it was written, seconds since 1970; every event has it."""
 

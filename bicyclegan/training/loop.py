@@ -20,12 +20,22 @@ from bicyclegan import __version__, images
 from bicyclegan.data import Data, PairDataset, make_loader, open_data
 from bicyclegan.errors import UserError
 from bicyclegan.models.init import init_informative
-from bicyclegan.training.checks import check_config, check_disk_space
+from bicyclegan.training.checks import check_config, check_disk_space, flat_options
 from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.devices import count_readers, device_name, idle_cores, make_accelerator, memory_mb, place
 from bicyclegan.training.disturb import disturbance
 from bicyclegan.training.ema import Ema
-from bicyclegan.training.events import CheckpointWritten, DataChecked, Event, Finding, RunEnded, RunStarted, StepLogged
+from bicyclegan.training.events import (
+    CheckpointWritten,
+    DataChecked,
+    Event,
+    Finding,
+    RunEnded,
+    RunStarted,
+    StepLogged,
+    read_events,
+)
+from bicyclegan.training.health import Doctor
 from bicyclegan.training.limits import clip_gradients
 from bicyclegan.training.networks import build_networks, count_parameters, make_optimizers
 from bicyclegan.training.noise import draw_noise, seed_layers
@@ -95,6 +105,7 @@ def train(
     report: Report = print,
     bar: bool = False,
     stop: StopRequest | None = None,
+    prepare: Callable[[Run], None] | None = None,
 ) -> RunResult:
     """Train until `config.steps` updates are made, or until Ctrl+C or SIGTERM asks to stop.
 
@@ -104,6 +115,7 @@ def train(
         report: gets a line for people now and then.
         bar: draw a progress bar on standard error.
         stop: one that may have been made before the run is ready, by whoever had it wait.
+        prepare: called with the run before its first update, by whoever gives it other losses, pictures or optimisers.
 
     Raises:
         UserError: for data, checkpoints and options that cannot be trained with (nothing is written then), for a
@@ -120,6 +132,8 @@ def train(
             with together(accelerator):
                 check_disk_space(folder, run.bytes_on_disk())
             _hold(folder, accelerator, stack, config, folder.check_new)
+        if prepare:
+            prepare(run)
         stop = stack.enter_context(stop or StopRequest())
         return run.go(stop, resume, bar)
 
@@ -173,6 +187,7 @@ class Run:
         self.step = self._make_step()
         self.recorder = Recorder(self)
         self.window = Window()
+        self.doctor = Doctor()
 
     def _make_step(self) -> TrainStep:
         config, accelerator = self.config, self.accelerator
@@ -264,6 +279,7 @@ class Run:
         """Append to events.jsonl, in the main process."""
         if self.main:
             self.folder.events.append(event)
+            self.doctor.hear(event)
 
     def update(self, step: int, pair: tuple[torch.Tensor, torch.Tensor]) -> StepRecord:
         """Update number `step`, counted from 1, with this process's part of the batch, uint8 (n, H, W, C)."""
@@ -355,8 +371,18 @@ class Run:
         self.check()
         with together(self.accelerator):
             what(self.position.step)
+            self._ask_doctor()
         position = self.position  # measured where it was shown, decided for all
         position.plateaus = int(broadcast(position.plateaus, self.accelerator))
+
+    def _ask_doctor(self) -> None:
+        """Write down what has begun to go wrong."""
+        if not self.main:
+            return
+        for found in self.doctor.look():
+            self.write(found)
+            if found.severity != "note":
+                self.report(f"{found.severity}: {found.evidence} {found.remedy}")
 
     def checkpoint(self) -> None:
         """Write the state of the run and `latest`; what is not finite is never saved."""
@@ -432,6 +458,7 @@ class Run:
             self.folder.events.rewind(-1)
             return
         self.folder.events.rewind(self.position.step)
+        self.doctor = Doctor(read_events(self.folder.events_file))
         self.recorder.recall()
         if not self.folder.latest.exists():
             self.recorder.export(self.folder.latest, "latest")
@@ -447,6 +474,7 @@ class Run:
             processes=self.accelerator.num_processes,
             parameters=count_parameters(self.networks),
             resumed=resumed,
+            options=flat_options(self.config),
         )
         self.write(started)
         if step == 0:
@@ -494,6 +522,8 @@ class Run:
         with together(self.accelerator):
             self.write(event)
             self.recorder.log(event)
+            if event.gradient_shares or not self.config.record.measure_every:
+                self._ask_doctor()
 
     def _fail(self, name: str, message: str) -> None:
         """Note what ended the run, if the disk still takes it. Which cause lies behind it is not known here."""

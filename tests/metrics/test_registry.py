@@ -27,7 +27,7 @@ def test_all_that_apply_are_measured_as_plain_numbers(plant: Plant, no_weights: 
 
 def test_without_an_encoder_nothing_is_said_about_codes(plant: Plant, no_weights: None) -> None:
     found = evaluate(plant(mu=None, logvar=None, recovered=None))
-    assert set(found) == {"reconstruction_l1", "diversity_rgb", "high_frequency", "border_energy"}
+    assert set(found) == {"reconstruction_l1", "diversity_rgb", "high_frequency", "border_energy", "border_excess"}
 
 
 def test_without_a_code_there_is_no_diversity(plant: Plant) -> None:

@@ -1,0 +1,133 @@
+"""Rules about the latent code: whether G listens to it, and whether E's codes lie where random ones do."""
+
+from __future__ import annotations
+
+from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short
+from bicyclegan.training.run_log import Point, RunLog, mean_of, recent
+
+LATENT_CHANCE = 0.798
+"""E|z|: latent L1 of an encoder that recovers nothing."""
+SAME = {"diversity_rgb": 0.012, "diversity_lpips": 0.02}
+"""Mean distance of samples of one sketch below which they are the same picture."""
+RECOVERED = 0.6
+"""Latent L1 below which the code is in the picture, however little one sees of it."""
+FALLEN, ONCE = 0.3, 0.03
+"""Share of its highest value to which diversity has fallen, and what that was at least."""
+SILENT, MUTED = 0.06, 0.3
+"""Nats a dim of the code below which it tells nothing, and little."""
+LATE = 1500
+"""Updates after which a code that never told anything will not begin to."""
+FAR_WATCH, FAR_ILL = 4.5, 9.0
+"""Nats a dim above which codes of photos lie where random codes never do."""
+OBJECTIVES_WITH_LATENT = ("bicyclegan", "clr-gan")
+
+
+@rule("ignores_z", least=120)
+def ignores_z(log: RunLog) -> Diagnosis | None:
+    """Samples of one sketch with different codes are one picture."""
+    if _is_unconditional(log):
+        return None
+    name, diversity = _diversity(log)
+    if len(diversity) < 2 or max(value for _, value in diversity[-2:]) >= SAME[name]:
+        return None
+    latent = log.metric("latent_l1", "latent_l2")
+    if latent and latent[-1][1] < RECOVERED:
+        return None
+    values = {"diversity": short(diversity[-1][1]), "latent": short(latent[-1][1]) if latent else 0.0}
+    variant = "measured" if latent else ""
+    drawn = chart(line("diversity", diversity), level=SAME[name])
+    return Diagnosis("ignores_z", "ill", log.last, values, _listen(log), drawn, variant)
+
+
+def _listen(log: RunLog) -> dict[str, object]:
+    """What makes the code matter."""
+    options = log.options
+    if not options:
+        return {}
+    patch: dict[str, object] = {}
+    if options.get("objective") in OBJECTIVES_WITH_LATENT:
+        if options.get("lambda_z", 0.5) < 0.5:
+            patch["lambda_z"] = 0.5
+        if options.get("lambda_kl", 0.0) > 0.05:
+            patch["lambda_kl"] = 0.01
+    if options.get("lambda_l1", 0.0) > 20:
+        patch["lambda_l1"] = 10.0
+    if not patch or "lambda_l1" in patch:
+        patch["lambda_mode_seeking"] = 1.0
+    return patch
+
+
+@rule("mode_collapse", least=150)
+def mode_collapse(log: RunLog) -> Diagnosis | None:
+    """Samples have become alike that were not: of many pictures that would do, G paints the one that D fell for."""
+    name, diversity = _diversity(log)
+    if len(diversity) < 3:
+        return None
+    highest = max(value for _, value in diversity[:-1])
+    now = max(value for _, value in diversity[-2:])
+    alike = _is_unconditional(log) and now < SAME[name]
+    if not alike and (highest < ONCE or now > FALLEN * highest):
+        return None
+    values = {"highest": short(highest), "diversity": short(now)}
+    drawn = chart(line("diversity", diversity))
+    patch: dict[str, object] = {}
+    if log.options.get("lambda_mode_seeking") == 0.0 and not _is_unconditional(log):
+        patch = {"lambda_mode_seeking": 1.0}
+    return Diagnosis("mode_collapse", "ill", log.last, values, patch, drawn)
+
+
+def _diversity(log: RunLog) -> tuple[str, list[Point]]:
+    """How far apart samples of one sketch are, by the first of the known measures that this run has."""
+    for name in SAME:
+        if found := log.metric(name, f"{name}_"):
+            return name, found
+    return "diversity_rgb", []
+
+
+def _is_unconditional(log: RunLog) -> bool:
+    return log.options.get("objective") == "dcgan"
+
+
+@rule("posterior_collapse", least=120)
+def posterior_collapse(log: RunLog) -> Diagnosis | None:
+    """Codes of all photos are alike: E tells G nothing."""
+    kl = _kl(log)
+    if len(kl) < 5 or log.weight("kl") <= 0:
+        return None
+    now, highest = mean_of(recent(kl)), max(value for _, value in kl)
+    fell = now < 0.3 * highest or log.young >= LATE
+    no_pixels = not any(log.weight(term) for term in ("l1", "l2", "perceptual"))
+    if not fell or now >= (MUTED if no_pixels else SILENT):
+        return None
+    values = {"kl": short(now), "highest": short(highest), "weight": short(log.weight("kl"))}
+    drawn = chart(line("kl_per_dim", kl))
+    if no_pixels:
+        return Diagnosis("posterior_collapse", "ill", log.last, values, {"lambda_l1": 10.0}, drawn, "no_pixels")
+    weight = log.options.get("lambda_kl")
+    patch = {"lambda_kl": 0.01 if weight > 0.01 else short(weight / 10)} if weight else {}
+    return Diagnosis("posterior_collapse", "ill", log.last, values, patch, drawn)
+
+
+@rule("posterior_far", least=80)
+def posterior_far(log: RunLog) -> Diagnosis | None:
+    """Codes of photos are not where random codes are: reconstructions are fine and samples are not."""
+    kl = _kl(log)
+    late = recent(kl)
+    if len(late) < 4 or (now := mean_of(late)) < FAR_WATCH:
+        return None
+    if now < kl[0][1] / 2 and now < FAR_ILL:  # it starts far off, and is on its way
+        return None
+    gap = log.metric("encoded_random_l1_gap")
+    values = {"kl": short(now), "gap": short(gap[-1][1]) if gap else 0.0, "weight": short(log.weight("kl"))}
+    drawn = chart(line("kl_per_dim", kl), level=3.0)
+    weight, patch = log.options.get("lambda_kl"), {}
+    if weight is not None and log.options.get("objective") in ("bicyclegan", "cvae-gan"):
+        patch = {"lambda_kl": max(0.01, short(3 * weight))}
+    named = log.options.get("objective") == "cae-gan"  # it has no KL, and the paper says what follows
+    severity = "ill" if now >= FAR_ILL and not named else "watch"
+    return Diagnosis("posterior_far", severity, log.last, values, patch, drawn, "" if log.weight("kl") else "no_kl")
+
+
+def _kl(log: RunLog) -> list[Point]:
+    """Mean KL of a dim of the code, in nats."""
+    return [(step, sum(values) / len(values)) for step, values in log.dims("kl_per_dim")]

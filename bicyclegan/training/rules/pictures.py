@@ -1,0 +1,109 @@
+"""Rules about pictures: what reaches the networks, what they paint, and how many there are."""
+
+from __future__ import annotations
+
+from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short
+from bicyclegan.training.run_log import RunLog, mean_of, recent
+
+FULL_RANGE = 1.001
+"""How far a picture may leave [-1, 1] by rounding."""
+BELOW_ZERO = -0.05
+"""Photos of anything have a pixel that is darker than this somewhere in many updates."""
+FINE = 0.15
+"""Share of the photos' fine detail below which samples are blurred."""
+TAUGHT = 0.05
+"""Share of G's gradient that must come from discriminators, or nobody asks for detail."""
+BORDER_WATCH, BORDER_ILL = 0.15, 0.3
+"""Edges in the border frame beyond those of photos, in units of the edges of whole photos."""
+FEW, VERY_FEW = 50, 12
+"""Photos below which a run learns by heart, and below which nothing else can come of it."""
+SEEN = 15.0
+"""Epochs after which few photos have been seen so often that D knows each."""
+
+
+@rule("inputs_range", least=2)
+def inputs_range(log: RunLog) -> Diagnosis | None:
+    """Tanh paints in [-1, 1]: photos in [0, 1] or [0, 255] are never reached, and D tells fakes by their range."""
+    failed = next((each for each in log.findings if each.name == "train_range" and each.step >= log.since), None)
+    if failed and log.ended and log.ended.reason == "failed":
+        values = {"low": "?", "high": "?", "told": failed.evidence}
+        return Diagnosis("inputs_range", "ill", log.last, values, variant="outside")
+    lows = {name: log.series("inputs", f"{name}_min") for name in ("a", "b")}
+    highs = {name: log.series("inputs", f"{name}_max") for name in ("a", "b")}
+    if len(lows["b"]) < 2 or not highs["b"]:
+        return None
+    low, high = (pick(value for _, value in found["b"]) for found, pick in ((lows, min), (highs, max)))
+    drawn = chart(line("inputs.b_min", lows["b"]), line("inputs.b_max", highs["b"]), level=-1.0)
+    values = {"low": short(low), "high": short(high)}
+    if low < -FULL_RANGE or high > FULL_RANGE:
+        return Diagnosis("inputs_range", "ill", log.last, values, chart=drawn, variant="outside")
+    if low < BELOW_ZERO:
+        return None
+    both = all(value >= BELOW_ZERO for _, value in lows["a"])
+    return Diagnosis("inputs_range", "ill" if both else "watch", log.last, values, chart=drawn)
+
+
+@rule("blur", least=150)
+def blur(log: RunLog) -> Diagnosis | None:
+    """Samples without fine detail: only the discriminators ask for it."""
+    detail = log.metric("high_frequency")
+    if len(detail) < 2 or mean_of(detail[-2:]) >= FINE:
+        return None
+    taught = _taught(log)
+    values = {"detail": short(100 * detail[-1][1]), "share": short(100 * (taught or 0.0))}
+    drawn = chart(line("high_frequency", detail), level=1.0)
+    if taught is not None and taught < TAUGHT:
+        return Diagnosis("blur", "ill", log.last, values, _teach(log), drawn, "untaught")
+    if log.young >= 5000:
+        return Diagnosis("blur", "watch", log.last, values, {}, drawn)
+    return None
+
+
+def _taught(log: RunLog) -> float | None:
+    """Share of G's gradient that comes from discriminators; None where nobody measured twice."""
+    lines = [each for each in log.steps if each.gradient_shares and each.step > log.since]
+    if len(lines) < 2:
+        return None
+    sums = [
+        sum(value or 0.0 for name, value in each.gradient_shares.items() if name.startswith("gan")) for each in lines
+    ]
+    return mean_of(recent([(each.step, value) for each, value in zip(lines, sums, strict=True)], least=2))
+
+
+def _teach(log: RunLog) -> dict[str, object]:
+    """Weights as the paper has them."""
+    usual = {"lambda_gan": 1.0, "lambda_gan2": 1.0, "lambda_l1": 10.0, "pixel_loss": "l1"}
+    options = log.options
+    return {name: value for name, value in usual.items() if name in options and options[name] != value}
+
+
+@rule("border", least=100)
+def border(log: RunLog) -> Diagnosis | None:
+    """Stripes and stains along the border, where losses look less."""
+    excess = log.metric("border_excess")
+    if len(excess) < 2:
+        return None
+    least = min(value for _, value in excess[-2:])
+    if least < BORDER_WATCH:
+        return None
+    ratio = log.metric("border_energy")
+    values = {"excess": short(100 * excess[-1][1]), "ratio": short(ratio[-1][1]) if ratio else 0.0}
+    drawn = chart(line("border_excess", excess), level=0.0)
+    return Diagnosis("border", "ill" if least >= BORDER_ILL else "watch", log.last, values, chart=drawn)
+
+
+@rule("few_pictures", least=50)
+def few_pictures(log: RunLog) -> Diagnosis | None:
+    """So few that D and E know each by heart."""
+    count = log.data.report.get("train") if log.data else None
+    if not isinstance(count, int) or count >= FEW or not log.steps:
+        return None
+    epochs = log.steps[-1].epoch
+    values = {"count": count, "epochs": short(epochs)}
+    ill = count < VERY_FEW and epochs >= SEEN
+    severity = "ill" if ill else "watch" if epochs >= SEEN else "note"
+    usual = {"flip": 0.5, "rotation": 8.0, "scale": 0.1, "hue": 0.3}
+    weaker = {name: value for name, value in usual.items() if log.options.get(name, value) < value}
+    reconstruction = log.metric("reconstruction_l1")
+    drawn = chart(line("l1", log.series("losses", "l1")), line("reconstruction_l1", reconstruction))
+    return Diagnosis("few_pictures", severity, log.last, values, weaker, drawn)
