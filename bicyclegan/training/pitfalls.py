@@ -28,8 +28,8 @@ BOUT = 25
 """Updates in a row that only one side makes."""
 BAD_STEP = 60
 """Update in which a loss becomes NaN."""
-BORDER = 0.125
-"""Share of a picture's side that losses overlook at each edge."""
+BORDER = 1 / 16
+"""Share of a picture's side that is lost at each edge."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,21 @@ def _saturate(run: AnyRun) -> None:
     _wrap_adversarial(run, lambda _: lambda scores: -torch.nn.functional.softplus(scores).mean())
 
 
-def _overlook_border(run: Run) -> None:
-    """Losses see the middle of pictures only."""
-    functions, networks = run.step.functions, run.networks
-    run.step.functions = replace(functions, pixel=lambda fake, real: functions.pixel(_middle(fake), _middle(real)))
-    for critic in filter(None, (networks.discriminator, networks.discriminator2)):
-        critic.register_forward_pre_hook(lambda _, inputs: (_middle(inputs[0], fill=True),))
+def _frame(run: Run) -> None:
+    """G's pictures lose their border to convolutions without padding, and get a grey one in its place."""
+    for networks in {id(each): each for each in (run.networks, run.ema.networks)}.values():
+        networks.generator.register_forward_hook(lambda _, inputs, painted: _with_frame(painted))
+
+
+def _with_frame(pictures: Tensor) -> Tensor:
+    edge = max(1, round(BORDER * pictures.shape[-1]))
+    return torch.nn.functional.pad(pictures[..., edge:-edge, edge:-edge], (edge,) * 4, value=0.0)
+
+
+def _sum_pixels(run: Run) -> None:
+    """The pixel loss is a sum where a mean was meant."""
+    right = run.step.functions.pixel
+    run.step.functions = replace(run.step.functions, pixel=lambda fake, real: right(fake, real) * fake[0].numel())
 
 
 def _lose_number(run: Run) -> None:
@@ -154,14 +163,6 @@ def _wrap_adversarial(run: AnyRun, wrap: Callable[[Callable], Callable]) -> None
         run.step.functions = replace(run.step.functions, adversarial=wrong)
     else:
         run.adversarial = replace(run.adversarial, generator=wrap(run.adversarial.generator))
-
-
-def _middle(pictures: Tensor, fill: bool = False) -> Tensor:
-    """Without the border, or with a white one."""
-    edge = max(1, round(BORDER * pictures.shape[-1]))
-    if not fill:
-        return pictures[..., edge:-edge, edge:-edge]
-    return torch.nn.functional.pad(pictures[..., edge:-edge, edge:-edge], (edge,) * 4, value=1.0)
 
 
 # Pictures
@@ -225,9 +226,9 @@ _ALL = (
     Pitfall("unit-range", "inputs_range", bug=_unit_range),
     Pitfall("no-latent-loss", "ignores_z", {"lambda_z": 0.0}),
     Pitfall("no-kl", "posterior_far", {"lambda_kl": 0.0}),
-    Pitfall("fast-discriminator", "discriminator_wins", times={"discriminator_rate": 10.0}),
+    Pitfall("fast-discriminator", "discriminator_wins", {"critic_steps": 10, "instance_noise": 0.0}),
     Pitfall("no-l1", "posterior_collapse", {"lambda_l1": 0.0}),
-    Pitfall("wgan-no-clipping", "exploding", {"adversarial": "wgan", "clip_weights": 1.0}),
+    Pitfall("wgan-no-clipping", "critic_unbounded", {"adversarial": "wgan", "clip_weights": 1.0}),
     Pitfall("dcgan-detach", "no_adversarial_gradient", bug=_detach_adversarial),
     Pitfall("dcgan-unit-range", "inputs_range", bug=_unit_range),
     Pitfall("detached-latent", "ignores_z", bug=_detach_latent),
@@ -236,8 +237,11 @@ _ALL = (
     Pitfall("low-rate", "rate_low", times={"learning_rate": 0.001}),
     Pitfall("blur", "blur", {"lambda_gan": 0.01, "lambda_gan2": 0.01, "lambda_l1": 100.0, "pixel_loss": "l2"}),
     Pitfall("few-pictures", "few_pictures", {"max_images": 6, "flip": 0.0, "instance_noise": 0.0}),
-    Pitfall("saturating", "vanishing", {"adversarial": "vanilla"}, {"discriminator_rate": 10.0}, bug=_saturate),
-    Pitfall("border", "border", bug=_overlook_border),
+    Pitfall(
+        "saturating", "vanishing", {"adversarial": "vanilla", "critic_steps": 10, "instance_noise": 0.0}, bug=_saturate
+    ),
+    Pitfall("border", "border", bug=_frame),
+    Pitfall("summed-loss", "exploding", bug=_sum_pixels),
     Pitfall("nan", "not_a_number", bug=_lose_number),
     Pitfall("taking-turns", "oscillation", bug=_take_turns),
 )
