@@ -40,6 +40,7 @@ from bicyclegan.latent_commands import LatentStats, Map
 from bicyclegan.matrix import Matrix
 from bicyclegan.publish import Publish
 from bicyclegan.training.command import Train, train_defaults, with_topic
+from bicyclegan.training.lab_command import Doctor, Lab
 from bicyclegan.training.launched import is_main, leave_the_word_to_the_first
 
 if TYPE_CHECKING:
@@ -341,6 +342,8 @@ COMMANDS: dict[str, type] = {
     "latent-stats": LatentStats,
     "import-official": ImportOfficial,
     "train": Train,
+    "doctor": Doctor,
+    "lab": Lab,
     "evaluate": Evaluate,
     "compare": Compare,
     "prepare": Prepare,

@@ -463,16 +463,21 @@ class TrainConfig:
     @classmethod
     def from_json(cls, data: Any) -> TrainConfig:
         """The inverse of `to_json`. Raises `UserError` for a newer schema or unknown fields."""
-        if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
-            found = data.get("schema_version") if isinstance(data, dict) else type(data).__name__
-            raise UserError(
-                "run_version",
-                "The run's config.json has schema_version {found!r}; this program reads {known}.",
-                found=found,
-                known=SCHEMA_VERSION,
-            )
+        check_version(data)
         data = {key: value for key, value in data.items() if key != "schema_version"}
         for name, hint in get_type_hints(cls).items():
             if dataclasses.is_dataclass(hint) and name in data:
                 data[name] = from_json(hint, data[name])
         return from_json(cls, data)
+
+
+def check_version(data: Any) -> None:
+    """Raise `UserError` for what is no config of a run, or one of another schema."""
+    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+        found = data.get("schema_version") if isinstance(data, dict) else type(data).__name__
+        raise UserError(
+            "run_version",
+            "The run's config.json has schema_version {found!r}; this program reads {known}.",
+            found=found,
+            known=SCHEMA_VERSION,
+        )

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bicyclegan.errors import UserError
+from bicyclegan.training import dcgan_config
 from bicyclegan.training.config import LossConfig, TrainConfig
+from bicyclegan.training.dcgan_config import DcganConfig
 from bicyclegan.training.job_files import JobFiles
 from bicyclegan.training.objectives import OBJECTIVES
 
+AnyConfig = TypeVar("AnyConfig", TrainConfig, DcganConfig)
 CHANGEABLE = ("steps", "augment", "strokes", "loss", "optim", "regular", "record")
 """Fields and groups of `TrainConfig`."""
 FIXED = (
@@ -37,12 +40,16 @@ FIXED = (
 """Fields in these groups that stay."""
 
 
-def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+def with_changes(config: AnyConfig, changes: Mapping[str, Any]) -> AnyConfig:
     """The config with some fields changed, each given by its name alone.
 
     Raises:
         UserError: for fields that must stay or do not exist, and for values that cannot be.
     """
+    if isinstance(config, DcganConfig):
+        if fixed := [name for name in changes if name not in dcgan_config.CHANGEABLE]:
+            raise _stays(fixed[0])
+        return dataclasses.replace(config, **changes)
     groups: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         groups.setdefault(_group(config, name), {})[name] = value
@@ -57,7 +64,7 @@ def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig
     return new
 
 
-def placed(config: TrainConfig, folder: Path, device: str, own_pictures: bool = True) -> TrainConfig:
+def placed(config: AnyConfig, folder: Path, device: str, own_pictures: bool = True) -> AnyConfig:
     """The config for a run in this folder, wherever it was when it began.
 
     own_pictures: what it learns from lies in the folder too, and nowhere else.
@@ -66,7 +73,10 @@ def placed(config: TrainConfig, folder: Path, device: str, own_pictures: bool = 
     if own_pictures:
         files = JobFiles(folder)
         changed["data"] = str(_inside(config, files.pictures))
-        changed["source"] = dataclasses.replace(config.source, cache_dir=str(files.cache))
+        if isinstance(config, DcganConfig):
+            changed["cache_dir"] = str(files.cache)
+        else:
+            changed["source"] = dataclasses.replace(config.source, cache_dir=str(files.cache))
     return dataclasses.replace(config, **changed)
 
 
@@ -96,7 +106,7 @@ def _judged(loss: LossConfig) -> list[bool]:
     return [loss.uses(f"gan_{path.name}") for path in OBJECTIVES[loss.objective].paths]
 
 
-def _inside(config: TrainConfig, pictures: Path) -> Path:
+def _inside(config: AnyConfig, pictures: Path) -> Path:
     """The folder in `pictures` that the config names, or did where the run lay before; else all of `pictures`."""
     data = Path(config.data or pictures).absolute()
     if config.out and data.is_relative_to(Path(config.out).absolute()):

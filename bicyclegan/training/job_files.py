@@ -50,6 +50,16 @@ class JobNotes:
     """Hash of the address that started it."""
     public: bool = False
     """A run of the command line that the studio has resumed: still everybody's."""
+    lesson: str = ""
+    """Of the pitfall lab, see `lab`; empty for all other runs."""
+    side: str = ""
+    """sick or healthy, of a lesson."""
+    pitfall: str = ""
+    """What the worker plants into the program before it trains, see `pitfalls`; empty once it is cured."""
+    group: str = ""
+    """Runs that belong together have one: they train at the same time and take one place in the queue."""
+    cured: int | None = None
+    """Updates that were made when the doctor's remedy was applied last."""
 
     @property
     def device(self) -> str:
@@ -184,7 +194,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _is_sound(notes: JobNotes) -> bool:
-    texts, numbers = (notes.title, notes.owner), (notes.created, notes.queued)
+    texts = (notes.title, notes.owner, notes.lesson, notes.side, notes.pitfall, notes.group)
+    numbers = (notes.created, notes.queued, notes.cured or 0)
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(number, (int, float)) for number in numbers)

@@ -30,6 +30,12 @@ class Living:
     """Whether it has its turn. A run of the command line asks nobody and always has."""
     device: str = "auto"
     owner: str = ""
+    group: str = ""
+
+    @property
+    def place(self) -> str:
+        """What it takes in the queue: runs of one group share theirs."""
+        return f"group {self.group}" if self.group else self.id
 
     @property
     def ticket(self) -> tuple[float, str]:
@@ -55,10 +61,10 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 def count_ahead(root: Path, name: str, notes: JobNotes) -> int:
-    """Runs that go before a waiting one."""
+    """Places that go before a waiting run's."""
     ticket = (notes.queued, name)
-    others = (each for each in living(root) if each.id != name and each.on(notes.device))
-    return sum(each.trains or each.ticket < ticket for each in others)
+    others = _others(root, name, notes)
+    return len({each.place for each in others if not _together(each, notes) and (each.trains or each.ticket < ticket)})
 
 
 def await_turn(folder: Path) -> None:
@@ -75,16 +81,31 @@ def await_turn(folder: Path) -> None:
         # The lock decides, so that no two begin at once; the count only says who may try.
         if count_ahead(folder.parent, folder.name, notes) == 0:
             turn = take(folder.parent / f".training-{notes.device}.lock", patience=0)
-            if turn is not None:
+            # Where another one of its group trains, it has the lock: for those after it this one counts like it.
+            if turn is not None or _group_trains(folder, notes):
                 return
         time.sleep(POLL_SECONDS)
+
+
+def _others(root: Path, name: str, notes: JobNotes) -> list[Living]:
+    """Those that compute where it will."""
+    return [each for each in living(root) if each.id != name and each.on(notes.device)]
+
+
+def _together(other: Living, notes: JobNotes) -> bool:
+    return bool(notes.group) and other.group == notes.group
+
+
+def _group_trains(folder: Path, notes: JobNotes) -> bool:
+    others = _others(folder.parent, folder.name, notes)
+    return any(each.trains and _together(each, notes) for each in others)
 
 
 def _living(folder: Path) -> Living | None:
     files = JobFiles(folder)
     if who := holder(files.lock_file):
         notes = files.notes() or JobNotes()
-        return Living(folder.name, notes.queued, who.word == TRAINS, notes.device, notes.owner)
+        return Living(folder.name, notes.queued, who.word == TRAINS, notes.device, notes.owner, notes.group)
     run = RunFolder(folder)
     if holder(run.lock_file):
         return Living(folder.name, device=str(read_json(run.config_file).get("device", "auto")))

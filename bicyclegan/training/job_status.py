@@ -42,6 +42,14 @@ class JobStatus:
     title: str = ""
     created: float = 0.0
     """Seconds since 1970; 0 where nobody knows."""
+    lesson: str = ""
+    """Of the pitfall lab."""
+    side: str = ""
+    """sick or healthy, of a lesson."""
+    group: str = ""
+    """The same for both sides of a lesson."""
+    cured: int | None = None
+    """Updates that were made when the doctor's remedy was applied last."""
 
     @property
     def alive(self) -> bool:
@@ -80,7 +88,9 @@ def _status(folder: Path, notes: JobNotes | None, step: int, state: State, **fie
     if not isinstance(steps, int):
         steps = notes.steps if notes else 0
     title = (notes.title if notes else "") or folder.name
-    return JobStatus(state, step, steps, title=title, created=notes.created if notes else 0.0, **fields)
+    notes = notes or JobNotes()
+    about = {name: getattr(notes, name) for name in ("created", "lesson", "side", "group", "cured")}
+    return JobStatus(state, step, steps, title=title, **about, **fields)
 
 
 def _living_state(folder: Path, notes: JobNotes | None, story: _Story, who: Holder) -> tuple[State, int]:

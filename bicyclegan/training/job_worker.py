@@ -14,13 +14,16 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from bicyclegan.errors import UserError
-from bicyclegan.training.config import TrainConfig
-from bicyclegan.training.job_files import JobFiles, read_json
+from bicyclegan.training.dcgan_config import DcganConfig, read_config
+from bicyclegan.training.job_files import JobFiles, JobNotes, read_json
 from bicyclegan.training.job_queue import TRAINS, WAITS, await_turn
 from bicyclegan.training.process_lock import adopt, introduce, take
 from bicyclegan.training.run_folder import RunFolder
@@ -96,15 +99,28 @@ def _train(files: JobFiles, resume: bool, stop: StopRequest) -> None:
     run = RunFolder(files.root)
     resume = resume and run.config_file.exists()  # it may have been stopped before it made any
     if resume:
-        config = replace(run.load_config(), out=str(files.root))
+        config = replace(run.load_any_config(), out=str(files.root))
     else:
-        config = TrainConfig.from_json(read_json(files.notes_file).get("config"))
-    from bicyclegan.training.loop import train
+        config = read_config(read_json(files.notes_file).get("config"))
+    if isinstance(config, DcganConfig):
+        from bicyclegan.training.dcgan import train_dcgan as train
+    else:
+        from bicyclegan.training.loop import train
 
     if stop.signal:
         raise SystemExit(0)
-    result = train(config, resume=resume, report=_say, stop=stop)
+    pitfall = (files.notes() or JobNotes()).pitfall
+    result = train(config, resume=resume, report=_say, stop=stop, prepare=_planting(pitfall))
     _say(f"{result.reason} after step {result.step}")
+
+
+def _planting(pitfall: str) -> Callable[[Any], None] | None:
+    """Plants what a lesson of the lab is about; nothing for all other runs."""
+    if not pitfall:
+        return None
+    from bicyclegan.training.pitfalls import plant
+
+    return partial(plant, pitfall)
 
 
 def _say(line: str) -> None:

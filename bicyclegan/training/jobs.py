@@ -25,6 +25,7 @@ from typing import Any
 from bicyclegan.errors import UserError
 from bicyclegan.training.checks import check_config
 from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.dcgan_config import DcganConfig, read_config
 from bicyclegan.training.disk_quota import LIMIT_BYTES, DiskQuota
 from bicyclegan.training.job_changes import placed, with_changes
 from bicyclegan.training.job_files import JobFiles, JobNotes
@@ -45,6 +46,8 @@ GONE = ".gone-"
 DRAFT_SECONDS = 24 * 3600.0
 PID_SECONDS = 15.0
 """In which a new process says its number."""
+END_SECONDS, END_PAUSE = 120.0, 0.1
+"""For which the end of a run is waited for, and between two looks."""
 
 
 class Jobs:
@@ -88,14 +91,17 @@ class Jobs:
 
     # Making and removing
 
-    def new_draft(self, title: str) -> str:
-        """A folder for pictures, and its name, which is the key to it."""
+    def new_draft(self, title: str, notes: JobNotes | None = None) -> str:
+        """A folder for pictures, and its name, which is the key to it.
+
+        notes: what else to note about it, such as its lesson.
+        """
         self.check_room()
         title = _clean(title)
         secret = base64.b32encode(secrets.token_bytes(SECRET_LENGTH)).decode("ascii").lower()[:SECRET_LENGTH]
         name = f"{_slug(title)}-{secret}"
         (self.root / name).mkdir(parents=True)
-        JobFiles(self.root / name).save(JobNotes(title, created=time.time()))
+        JobFiles(self.root / name).save(replace(notes or JobNotes(), title=title, created=time.time()))
         return name
 
     def rename(self, id: str, title: str) -> None:
@@ -137,7 +143,7 @@ class Jobs:
 
     # Processes
 
-    def start(self, id: str, config: TrainConfig, *, owner: str = "", bytes_needed: int = 0) -> None:
+    def start(self, id: str, config: TrainConfig | DcganConfig, *, owner: str = "", bytes_needed: int = 0) -> None:
         """Train a draft as soon as it is its turn.
 
         Args:
@@ -148,24 +154,40 @@ class Jobs:
         Raises:
             UserError: for a config that cannot be trained, a run that has begun, and for want of room.
         """
-        run = self.folder(id)
-        with self._alone():
-            notes = _own(JobFiles(run.root))
-            self._check_idle(run)
-            if run.config_file.exists():
-                raise UserError("job_begun", "This run has begun already: resume it, or make a new one.")
-            config = placed(config, run.root, self.device)
-            check_config(config, run, resume=False)
-            owner = hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
-            self._check_queue(owner)
-            self.check_room(bytes_needed)
-            self._launch(run, replace(notes, config=config.to_json(), queued=time.time(), owner=owner))
+        self.start_together({id: config}, owner=owner, bytes_needed=bytes_needed)
 
-    def resume(self, id: str, changes: Mapping[str, Any] | None = None) -> None:
+    def start_together(
+        self, configs: Mapping[str, TrainConfig | DcganConfig], *, owner: str = "", bytes_needed: int = 0
+    ) -> None:
+        """Train drafts, by their names, of one group: no other run gets between them in the queue. See `start`.
+
+        Where one of them cannot be started, those before it may have been.
+        """
+        owner = hashlib.sha256(owner.encode()).hexdigest()[:16] if owner else ""
+        runs = {id: self.folder(id) for id in configs}
+        with self._alone():
+            ready = [(runs[id], self._begun_notes(runs[id], config)) for id, config in configs.items()]
+            self._check_queue(owner, ready[0][1].group)
+            self.check_room(bytes_needed)
+            for run, notes in ready:
+                self._launch(run, replace(notes, queued=time.time(), owner=owner))
+
+    def _begun_notes(self, run: RunFolder, config: TrainConfig | DcganConfig) -> JobNotes:
+        """Notes of a draft that is to train. Raises `UserError` where it cannot."""
+        notes = _own(JobFiles(run.root))
+        self._check_idle(run)
+        if run.config_file.exists():
+            raise UserError("job_begun", "This run has begun already: resume it, or make a new one.")
+        config = placed(config, run.root, self.device)
+        check_config(config.pictures() if isinstance(config, DcganConfig) else config, run, resume=False)
+        return replace(notes, config=config.to_json())
+
+    def resume(self, id: str, changes: Mapping[str, Any] | None = None, *, cured: bool = False) -> None:
         """Go on from the newest checkpoint, or from the beginning where there is none.
 
         Args:
             changes: fields of the config to change, by name; see `job_changes`. More steps let a completed run go on.
+            cured: these are the doctor's: note after which update, and plant no pitfall any more.
 
         Raises:
             UserError: for a draft, a run that has a process, changes that cannot be, and for want of room.
@@ -176,8 +198,10 @@ class Jobs:
             self._check_idle(run)
             config = with_changes(_config(run, notes), changes or {})
             config = placed(config, run.root, self.device, own_pictures=not notes.public)
-            self._check_queue(notes.owner)
+            self._check_queue(notes.owner, notes.group)
             self.check_room()
+            if cured:
+                notes = replace(notes, pitfall="", cured=newest_step(run))
             if run.config_file.exists():
                 run.save_config(config)
             self._launch(run, replace(notes, config=config.to_json(), queued=time.time()), resume=True)
@@ -194,6 +218,28 @@ class Jobs:
             if who := _introduced(path):
                 _ask_to_stop(files, path, who.pid)
                 return
+
+    def end(self, id: str, seconds: float = END_SECONDS) -> None:
+        """Stop a run and wait until its process has gone, at most so many seconds. Nothing where it has ended.
+
+        Raises:
+            UserError: when its process cannot be reached from here, or takes longer.
+        """
+        end = time.monotonic() + seconds
+        self.stop(id)
+        while self.status(id).alive:
+            if time.monotonic() >= end:
+                raise UserError(
+                    "job_ends_slowly",
+                    "The run has not ended within {seconds:.0f} seconds; it may be writing its checkpoint. Try again.",
+                    seconds=seconds,
+                )
+            time.sleep(END_PAUSE)
+
+    def config(self, id: str) -> TrainConfig | DcganConfig:
+        """What a run was set to, or will be. Raises `UserError` for a draft, and where it cannot be read."""
+        run = self.folder(id)
+        return _config(run, JobFiles(run.root).notes() or JobNotes())
 
     # With all other studios waiting
 
@@ -213,15 +259,16 @@ class Jobs:
         if holder(JobFiles(run.root).lock_file) or holder(run.lock_file):
             raise UserError("job_running", "This training is under way already.")
 
-    def _check_queue(self, owner: str) -> None:
-        all_living = living(self.root)
-        if owner and sum(each.owner == owner for each in all_living) >= MAX_OF_ONE:
+    def _check_queue(self, owner: str, group: str = "") -> None:
+        """Raise `UserError` where there is no place for one more; those of its group have one already."""
+        others = [each for each in living(self.root) if not group or each.group != group]
+        if owner and len({each.place for each in others if each.owner == owner}) >= MAX_OF_ONE:
             raise UserError(
                 "job_owner",
                 "You have {count} trainings that wait or run: stop one, or start this one after them.",
                 count=MAX_OF_ONE,
             )
-        if sum(not each.trains for each in all_living) >= MAX_WAITING:
+        if len({each.place for each in others if not each.trains}) >= MAX_WAITING:
             raise UserError(
                 "job_queue_full", "{count} trainings are waiting already. Try again later.", count=MAX_WAITING
             )
@@ -236,7 +283,8 @@ class Jobs:
                 raise UserError("job_running", "This training is under way already.")
             files.forget()
             files.save(notes)
-            process = _start_worker(files, resume, lock)
+            threads = 1 if notes.group else max(1, _cores() - 1)  # one core is left to those who draw
+            process = _start_worker(files, resume, lock, threads)
         except OSError as error:
             if before:
                 files.save(before)
@@ -249,16 +297,24 @@ class Jobs:
         threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie when it has ended
 
 
-def _start_worker(files: JobFiles, resume: bool, lock: int) -> subprocess.Popen:
-    """In a session of its own, so that neither Ctrl+C nor the end of the studio reaches it."""
+def newest_step(run: RunFolder) -> int:
+    """Updates after which it would go on."""
+    return max((step for step, _ in run.checkpoints()), default=0)
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Variables for a process that trains with so many threads."""
     package = str(Path(__file__).parents[2])
-    threads = str(max(1, _cores() - 1))  # one core is left to those who draw
-    environment = {
+    return {
         **os.environ,
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads),
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)),
         "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000"),  # see `command`
         "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
     }
+
+
+def _start_worker(files: JobFiles, resume: bool, lock: int, threads: int) -> subprocess.Popen:
+    """In a session of its own, so that neither Ctrl+C nor the end of the studio reaches it."""
     log = files.begin_log()
     try:
         return subprocess.Popen(
@@ -269,7 +325,7 @@ def _start_worker(files: JobFiles, resume: bool, lock: int) -> subprocess.Popen:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment,
+            env=worker_environment(threads),
             pass_fds=[lock],
             start_new_session=True,
         )
@@ -306,13 +362,13 @@ def _own(files: JobFiles) -> JobNotes:
     return notes
 
 
-def _config(run: RunFolder, notes: JobNotes) -> TrainConfig:
+def _config(run: RunFolder, notes: JobNotes) -> TrainConfig | DcganConfig:
     """Of a run as it is, or of a job that was ended before it became one."""
     if run.config_file.exists():
-        return run.load_config()
+        return run.load_any_config()
     if notes.config is None:
         raise UserError("job_draft", "This run has not been started yet.")
-    return TrainConfig.from_json(notes.config)
+    return read_config(notes.config)
 
 
 def is_public(folder: Path) -> bool:

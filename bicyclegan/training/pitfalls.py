@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     AnyRun: TypeAlias = "Run | DcganRun"
     AnyConfig: TypeAlias = "TrainConfig | DcganConfig"
 
+Convert: TypeAlias = Callable[[Tensor], Tensor]
 BOUT = 25
 """Updates in a row that only one side makes."""
 BAD_STEP = 60
@@ -43,6 +44,8 @@ class Pitfall:
     """Fields of the config that cause it, by their names alone."""
     times: Mapping[str, float] = field(default_factory=dict)
     """Fields that cause it when they are multiplied by so much."""
+    cure: Mapping[str, Any] = field(default_factory=dict)
+    """What helps a run that cannot be given back its healthy settings, because other networks belong to them."""
     bug: Callable[[AnyRun], None] | None = None
     """Plants it in a run that has not begun."""
 
@@ -79,8 +82,10 @@ def sick_config(name: str, healthy: AnyConfig) -> AnyConfig:
 
 
 def healthy_options(name: str, healthy: AnyConfig) -> dict[str, Any]:
-    """What undoes a pitfall's wrong settings: the fields it changed, as they are in a healthy config."""
+    """What helps against a pitfall's wrong settings: the fields it changed, as they are in a healthy config."""
     pitfall = find_pitfall(name)
+    if pitfall.cure:
+        return {**pitfall.cure}
     return {option: read_option(healthy, option) for option in (*pitfall.options, *pitfall.times)}
 
 
@@ -126,17 +131,6 @@ def _saturate(run: AnyRun) -> None:
     _wrap_adversarial(run, lambda _: lambda scores: -torch.nn.functional.softplus(scores).mean())
 
 
-def _frame(run: Run) -> None:
-    """G's pictures lose their border to convolutions without padding, and get a grey one in its place."""
-    for networks in {id(each): each for each in (run.networks, run.ema.networks)}.values():
-        networks.generator.register_forward_hook(lambda _, inputs, painted: _with_frame(painted))
-
-
-def _with_frame(pictures: Tensor) -> Tensor:
-    edge = max(1, round(BORDER * pictures.shape[-1]))
-    return torch.nn.functional.pad(pictures[..., edge:-edge, edge:-edge], (edge,) * 4, value=0.0)
-
-
 def _sum_pixels(run: Run) -> None:
     """The pixel loss is a sum where a mean was meant."""
     right = run.step.functions.pixel
@@ -175,25 +169,39 @@ def _unit_range(run: AnyRun) -> None:
         return
     pictures = run.recorder.pictures
     run.recorder.pictures = replace(pictures, a=_to_unit(pictures.a), b=_to_unit(pictures.b))
-    run.step = _Converted(run.step)
+    run.step = _Converted(run.step, _to_unit, _to_unit)
+
+
+def _black_frame(run: Run) -> None:
+    """Augmentation turns and moves photos, and fills with black what it has no pixels for."""
+    run.step = _Converted(run.step, _same, _with_frame)
+
+
+def _with_frame(pictures: Tensor) -> Tensor:
+    edge = max(1, round(BORDER * pictures.shape[-1]))
+    return torch.nn.functional.pad(pictures[..., edge:-edge, edge:-edge], (edge,) * 4, value=-1.0)
+
+
+def _same(pictures: Tensor) -> Tensor:
+    return pictures
 
 
 def _to_unit(pictures: Tensor) -> Tensor:
     return (pictures + 1) / 2
 
 
-def _after(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _after(first: Convert, second: Convert) -> Convert:
     return lambda pictures: second(first(pictures))
 
 
 class _Converted:
     """A step that is given other pictures than those it was called with."""
 
-    def __init__(self, step: Any):
-        self._step = step
+    def __init__(self, step: Any, sketches: Convert, photos: Convert):
+        self._step, self._sketches, self._photos = step, sketches, photos
 
     def __call__(self, a: Tensor, b: Tensor, *args: Any, **options: Any) -> Any:
-        return self._step(_to_unit(a), _to_unit(b), *args, **options)
+        return self._step(self._sketches(a), self._photos(b), *args, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._step, name)
@@ -224,23 +232,32 @@ def _skip_turns(optimizer: torch.optim.Optimizer, first: bool) -> None:
 _ALL = (
     Pitfall("detach", "no_adversarial_gradient", bug=_detach_adversarial),
     Pitfall("unit-range", "inputs_range", bug=_unit_range),
-    Pitfall("no-latent-loss", "ignores_z", {"lambda_z": 0.0}),
+    Pitfall(
+        "no-latent-loss",
+        "ignores_z",
+        {"objective": "pix2pix+noise", "encoder": "none", "lambda_l1": 100.0, "lambda_gan": 0.1},
+        cure={"lambda_l1": 10.0, "lambda_gan": 1.0, "lambda_mode_seeking": 1.0},
+    ),
     Pitfall("no-kl", "posterior_far", {"lambda_kl": 0.0}),
     Pitfall("fast-discriminator", "discriminator_wins", {"critic_steps": 10, "instance_noise": 0.0}),
     Pitfall("no-l1", "posterior_collapse", {"lambda_l1": 0.0}),
-    Pitfall("wgan-no-clipping", "critic_unbounded", {"adversarial": "wgan", "clip_weights": 1.0}),
+    Pitfall("wgan-no-clipping", "critic_unbounded", {"clip_weights": 1.0}),
     Pitfall("dcgan-detach", "no_adversarial_gradient", bug=_detach_adversarial),
     Pitfall("dcgan-unit-range", "inputs_range", bug=_unit_range),
-    Pitfall("detached-latent", "ignores_z", bug=_detach_latent),
+    Pitfall("detached-latent", "loss_without_effect", bug=_detach_latent),
     Pitfall("heavy-kl", "posterior_collapse", {"lambda_kl": 5.0}),
     Pitfall("high-rate", "rate_high", times={"learning_rate": 50.0}),
     Pitfall("low-rate", "rate_low", times={"learning_rate": 0.001}),
     Pitfall("blur", "blur", {"lambda_gan": 0.01, "lambda_gan2": 0.01, "lambda_l1": 100.0, "pixel_loss": "l2"}),
     Pitfall("few-pictures", "few_pictures", {"max_images": 6, "flip": 0.0, "instance_noise": 0.0}),
     Pitfall(
-        "saturating", "vanishing", {"adversarial": "vanilla", "critic_steps": 10, "instance_noise": 0.0}, bug=_saturate
+        "saturating",
+        "vanishing",
+        {"adversarial": "vanilla", "critic_steps": 10, "instance_noise": 0.0},
+        {"discriminator_rate": 5.0},
+        bug=_saturate,
     ),
-    Pitfall("border", "border", bug=_frame),
+    Pitfall("border", "border", bug=_black_frame),
     Pitfall("summed-loss", "exploding", bug=_sum_pixels),
     Pitfall("nan", "not_a_number", bug=_lose_number),
     Pitfall("taking-turns", "oscillation", bug=_take_turns),

@@ -1,6 +1,6 @@
 """A run's folder: where everything lies, who may write it, and what is left after a crash.
 
-config.json            the TrainConfig
+config.json            the TrainConfig, or the DcganConfig of a DCGAN
 events.jsonl           see `events`
 samples/step-N.webp    sheets of samples       latents/step-N.npz, .webp   codes of a fixed set
 checkpoints/step-N/    all that resumes the run bit for bit
@@ -21,6 +21,7 @@ from bicyclegan.errors import UserError
 from bicyclegan.files import recover_folder, write_atomic
 from bicyclegan.training import job_files
 from bicyclegan.training.config import TrainConfig
+from bicyclegan.training.dcgan_config import DcganConfig, read_config
 from bicyclegan.training.events import EventLog
 from bicyclegan.training.process_lock import release, take
 
@@ -100,12 +101,24 @@ class RunFolder:
                 folder=self.root,
             )
 
-    def save_config(self, config: TrainConfig) -> None:
+    def save_config(self, config: TrainConfig | DcganConfig) -> None:
         """Write `config.json`, which makes the folder a run."""
         write_atomic(self.config_file, (json.dumps(config.to_json(), indent=2) + "\n").encode())
 
     def load_config(self) -> TrainConfig:
-        """The run's config. Raises `UserError` when there is no run or its config cannot be read."""
+        """The config of a run of BicycleGAN. Raises `UserError` when there is none, or it cannot be read."""
+        config = self.load_any_config()
+        if isinstance(config, DcganConfig):
+            raise UserError(
+                "run_dcgan",
+                "{folder} is a run of a DCGAN, which paints without sketches: it can be watched and go on, but its "
+                "model is none that this program draws with.",
+                folder=self.root,
+            )
+        return config
+
+    def load_any_config(self) -> TrainConfig | DcganConfig:
+        """The run's config, of whichever kind. Raises `UserError` when there is no run or it cannot be read."""
         try:
             data = json.loads(self.config_file.read_text("utf-8"))
         except FileNotFoundError:
@@ -118,7 +131,7 @@ class RunFolder:
             raise UserError(
                 "config_json", "{path} is not valid JSON: {why}.", path=self.config_file, why=error
             ) from None
-        return TrainConfig.from_json(data)
+        return read_config(data)
 
     def recover(self) -> None:
         """Clear up after a process that was killed while it wrote. Only for the one that holds `lock`."""

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from bicyclegan.images import fit_square, to_pil
+from bicyclegan.images import fit_square, make_sheet, to_pil
 from bicyclegan.latent import sample_codes
 from bicyclegan.metrics.latent import active
 from bicyclegan.projection import Pca
@@ -60,6 +60,29 @@ def sample_sheet(
     painted = {f"z {k + 1}": to_pil(samples[:max_rows, k]) for k in range(samples.shape[1])}
     size = _tile_size(a.shape[-1], len(given) + len(painted))
     return _draw_columns([*given.items()], [*painted.items()], size, title)
+
+
+def photo_sheet(photos: Tensor, samples: Tensor, *, columns: int, title: str = "") -> Image.Image:
+    """Samples of a model without sketches in a grid, below a strip of photos as it should paint them.
+
+    Args:
+        photos: (N, 3, H, W) in [-1, 1], the first `columns` of them are shown.
+        samples: (M, 3, H, W), in reading order.
+        title: in the corner above, such as the step.
+    """
+    size = _tile_size(photos.shape[-1], columns)
+    strips = [("photos", to_pil(photos[:columns])), ("samples", to_pil(samples))]
+    grids = [make_sheet([fit_square(each, size) for each in pictures], columns, GAP) for _, pictures in strips]
+    height = MARGIN + sum(CAPTION + grid.height + GAP for grid in grids) + MARGIN
+    page = Image.new("RGB", (max(grid.width for grid in grids) + 2 * MARGIN, height), WHITE)
+    draw, top = ImageDraw.Draw(page), MARGIN
+    for (caption, _), grid in zip(strips, grids, strict=True):
+        draw.text((MARGIN, top + CAPTION - 8), caption, MUTED, _font(15), anchor="ls")
+        page.paste(grid, (MARGIN, top + CAPTION))
+        top += CAPTION + grid.height + GAP
+    if title:
+        draw.text((page.width - MARGIN, MARGIN + CAPTION - 8), title, INK, _font(15), anchor="rs")
+    return page
 
 
 def latent_picture(mu: np.ndarray, prior: np.ndarray | None = None, *, title: str = "") -> Image.Image:

@@ -459,6 +459,8 @@ def check_inputs(inputs: dict[str, Tensor]) -> None:
     """The model's door: raise `UserError` when a picture left [-1, 1], the range of G's tanh, or is not a number."""
     limit = 1 + RANGE_TOLERANCE
     for name, what in (("a", "sketches"), ("b", "photos")):
+        if f"{name}_min" not in inputs:  # a DCGAN has no sketches
+            continue
         low, high = float(inputs[f"{name}_min"]), float(inputs[f"{name}_max"])
         if not -limit <= low <= high <= limit:  # NaN fails too
             raise UserError(

@@ -19,6 +19,7 @@ import numpy as np
 from bicyclegan.errors import UserError
 from bicyclegan.training.bands import healthy_bands
 from bicyclegan.training.config import MAX_STEPS
+from bicyclegan.training.dcgan_config import DcganConfig
 from bicyclegan.training.events import (
     CheckpointWritten,
     Event,
@@ -75,7 +76,7 @@ def watch(run: RunFolder, token: str = "") -> dict[str, Any]:
     Returns:
         token: for the next look. reset: what was told before is void.
         steps, series: lines of losses, and by name a number or None for each: losses by their names (kl: sum over
-            dims), `score.*`, `gradient.*`, `share.*`, `rate.*`. validations: the same of metrics.
+            dims), `score.*`, `gradient.*`, `share.*`, `rate.*`, `inputs.*`. validations: the same of metrics.
         samples: [{step, path}]. latents: steps. checkpoints, findings, started, ended: as in events, or None.
         speed (images per second), eta and seconds, memory_mb: the newest, or None.
         plan, bands: with a reset; see `_plan` and `healthy_bands`.
@@ -219,9 +220,13 @@ def _told(news: _News) -> dict[str, Any]:
 def _plan(run: RunFolder) -> dict[str, Any]:
     """What the run is going to do, and where it should lie; nothing while that cannot be read."""
     try:
-        config = run.load_config()
+        config = run.load_any_config()
     except (UserError, OSError):
         return {"plan": None, "bands": {}}
+    if isinstance(config, DcganConfig):
+        plan = {"steps": config.steps, "batch": config.batch_size, "log_every": config.log_every}
+        every = {"sample_every": config.sample_every, "validate_every": config.validate_every}
+        return {"plan": {**plan, **every, "dims": 0}, "bands": {}}  # its code is read by nobody
     record = config.record
     plan = {"steps": config.steps, "batch": config.batch_size, "log_every": record.log_every}
     every = {"sample_every": record.sample_every, "validate_every": record.validate_every}
@@ -239,6 +244,7 @@ def _training_numbers(event: StepLogged) -> Numbers:
         ("gradient", event.gradient_norms),
         ("share", event.gradient_shares),
         ("rate", event.learning_rates),
+        ("inputs", event.inputs),
     ):
         found |= {f"{group}.{name}": value for name, value in _numbers(numbers).items()}
     return found

@@ -21,7 +21,7 @@ import pytest
 from run_example import BEGIN, story, write_run
 
 from bicyclegan.errors import UserError
-from bicyclegan.training import job_status, jobs, process_lock
+from bicyclegan.training import job_queue, job_status, jobs, process_lock
 from bicyclegan.training.config import LossConfig, TrainConfig
 from bicyclegan.training.disk_quota import count_bytes
 from bicyclegan.training.events import RunEnded, RunStarted, StepLogged, read_events
@@ -327,6 +327,83 @@ def test_what_cannot_be_read_is_no_accident(studio: Jobs) -> None:
         (studio.root / "x" / ".error.json").write_text(text)
         assert studio.status("x").state == "completed"
         assert studio.public() == [], "a job stays private"
+
+
+# The queue, read from locks
+
+
+@pytest.fixture
+def living(studio: Jobs) -> Iterator[Callable[..., str]]:
+    """`living(queued, word, group=..., owner=...)`: the name of a job that waits or trains, without a process."""
+    locks = []
+
+    def make(queued: float, word: str = job_queue.WAITS, **notes: object) -> str:
+        name = studio.new_draft("x")
+        files = JobFiles(studio.root / name)
+        files.save(JobNotes(queued=queued, config={"device": "cpu"}, **notes))
+        locks.append(process_lock.take(files.lock_file, word=word))
+        return name
+
+    yield make
+    for lock in locks:
+        process_lock.release(lock)
+
+
+def ahead(studio: Jobs, name: str) -> int:
+    return job_queue.count_ahead(studio.root, name, JobFiles(studio.root / name).notes())
+
+
+def test_a_group_takes_one_place(studio: Jobs, living: Callable[..., str]) -> None:
+    first = [living(1, job_queue.TRAINS, group="a"), living(1, group="a")]
+    second, third = [living(2, group="b"), living(2, group="b")], living(3)
+    assert [ahead(studio, name) for name in (*first, *second, third)] == [0, 0, 1, 1, 2]
+    joining = living(4, group="a")
+    assert ahead(studio, joining) == 2, "who comes back to a group waits for those who came before it"
+    assert studio.status(third).ahead == 2
+
+
+def test_one_of_a_group_needs_no_turn_of_its_own(studio: Jobs, living: Callable[..., str], monkeypatch) -> None:
+    living(1, job_queue.TRAINS, group="a")
+    turn = process_lock.take(studio.root / ".training-cpu.lock")  # as that one has it
+    job_queue.await_turn(studio.root / living(2, group="a"))
+
+    def impatient(_seconds: float) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(job_queue.time, "sleep", impatient)
+    for group in ("b", ""):
+        with pytest.raises(TimeoutError):
+            job_queue.await_turn(studio.root / living(0, group=group))
+    process_lock.release(turn)
+
+
+def test_everybody_may_have_two_places(studio: Jobs, living: Callable[..., str], monkeypatch) -> None:
+    for _ in range(2):
+        living(1, owner="me", group="a")
+    studio._check_queue("me", "b")
+    studio._check_queue("me")
+    living(2, owner="me")
+    refused("job_owner", studio._check_queue, "me", "b")
+    studio._check_queue("me", "a")  # it has its place
+    studio._check_queue("you")
+    monkeypatch.setattr(jobs, "MAX_WAITING", 2)
+    refused("job_queue_full", studio._check_queue, "you")
+    studio._check_queue("you", "a")
+
+
+def test_what_began_together_begins_at_once_or_not_at_all(studio: Jobs, config: MakeConfig, photos: Path) -> None:
+    one, other = draft(studio, photos), draft(studio, photos)
+    write_run(studio.root / other)
+    refused("job_begun", studio.start_together, {one: config(), other: config()})
+    assert studio.status(one).state == "draft"
+
+
+def test_an_end_is_waited_for(studio: Jobs, living: Callable[..., str], monkeypatch) -> None:
+    write_run(studio.root / "x")
+    studio.end("x")  # it has ended
+    name = living(1)
+    monkeypatch.setattr(jobs, "terminate", lambda *_: True)
+    assert "0 seconds" in str(refused("job_ends_slowly", studio.end, name, 0.1))
 
 
 # Folders

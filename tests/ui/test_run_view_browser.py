@@ -13,7 +13,7 @@ from PIL import Image
 from run_example import config, step_line, validation
 
 from bicyclegan.images import webp_bytes
-from bicyclegan.training.events import LatentsWritten, RunEnded, RunStarted, SamplesWritten, to_line
+from bicyclegan.training.events import Finding, LatentsWritten, RunEnded, RunStarted, SamplesWritten, to_line
 from bicyclegan.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.browser
@@ -68,11 +68,15 @@ def url(runs, serve) -> str:
     """A page with nothing but the view."""
     from bicyclegan.ui.answers import server_functions
     from bicyclegan.ui.app import launch_options
+    from bicyclegan.ui.lab_answers import LAB_QUESTIONS, LabAnswers
     from bicyclegan.ui.run_answers import RUN_QUESTIONS, RunAnswers
     from bicyclegan.ui.run_view import build_run_view
     from bicyclegan.ui.settings import Settings
+    from bicyclegan.ui.studio import Studio
+    from bicyclegan.ui.train_answers import TrainAnswers
 
-    functions = server_functions((RunAnswers(lambda name: RunFolder(runs / name)), RUN_QUESTIONS))
+    lab = LabAnswers(TrainAnswers(Studio(Settings(runs=runs, device="cpu"))))
+    functions = server_functions((RunAnswers(lambda name: RunFolder(runs / name)), RUN_QUESTIONS), (lab, LAB_QUESTIONS))
     connect = "studio.connect(server, { en: {}, zh: {} })"
     with gr.Blocks(analytics_enabled=False) as page:
         gr.HTML("", html_template="<i></i>", js_on_load=connect, server_functions=functions)
@@ -365,3 +369,53 @@ def test_it_fits_a_phone_in_chinese(open_page, url, run, width) -> None:
     assert boxes[0]["x"] == boxes[1]["x"], "one column"
     assert watcher.page.evaluate("document.documentElement.scrollWidth") <= width
     assert watcher.page.locator("#run-view .sheet").evaluate("sheet => sheet.scrollWidth > sheet.clientWidth")
+
+
+# The doctor
+
+
+def test_a_healthy_run_is_told_how_much_of_it_was_looked_at(watcher, run) -> None:
+    run.write(RunStarted(step=0))
+    run.train(20, 40)
+    watcher.choose(RUN)
+    calm = watcher.page.locator("#run-view .doctor .calm b")
+    calm.filter(has_text="so far in 40 steps").wait_for()
+    assert "The next check needs" in calm.inner_text()
+    assert watcher.page.locator("#run-view .finding").count() == 0
+    run.train(60, 80)
+    calm.filter(has_text="so far in 80 steps").wait_for()
+
+
+def test_a_finding_has_evidence_words_and_a_button(watcher, run) -> None:
+    told = "A number is NaN in step 60: l1 = nan."
+    run.write(RunStarted(step=0, options={"learning_rate": 2e-4, "clip_norm": 0.0}))
+    run.train(20, 40)
+    run.write(
+        step_line(60, losses={"l1": None}),
+        Finding(step=60, name="train_nan", severity="ill", evidence=told),
+        RunEnded(step=60, reason="failed", message=told),
+    )
+    watcher.choose(RUN, "failed")
+    card = watcher.page.locator("#run-view .finding[data-finding=not_a_number]")
+    card.wait_for()
+    assert card.locator(".severity").inner_text() == "ill"
+    assert card.locator(".changes li").first.inner_text().startswith("learning_rate")
+    assert "→" in card.locator(".changes li").first.inner_text()
+    assert card.locator("svg path.line0").count() == 1
+    assert "step 60" in card.inner_text()
+    watcher.page.evaluate(
+        """() => {
+            window.asked = [];
+            window.addEventListener("studio:run-apply", ({ detail }) => window.asked.push(detail));
+        }"""
+    )
+    button = card.locator("button")
+    button.click()
+    assert watcher.page.evaluate("window.asked") == [{"id": RUN, "name": "not_a_number"}]
+    assert button.is_disabled(), "until the page says how it went"
+    watcher.page.evaluate(
+        f"window.dispatchEvent(new CustomEvent('studio:run-applied', {{ detail: {{ id: '{RUN}' }} }}))"
+    )
+    watcher.page.wait_for_function("!document.querySelector('#run-view .finding button').disabled")
+    watcher.choose(None)
+    watcher.page.wait_for_function("document.querySelector('#run-view .panel').innerText.trim() === ''")
