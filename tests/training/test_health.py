@@ -178,7 +178,8 @@ def test_changes_are_those_of_a_config_and_differ_from_it() -> None:
     for name, events in SICK.items():
         found = next(each for each in diagnose(make_log(events)) if each.name == name)
         assert found.patch.keys() <= OPTIONS.keys(), name
-        assert all(OPTIONS[key] != value for key, value in found.patch.items()), name
+        (options,) = (each.options for each in events if isinstance(each, RunStarted))
+        assert all(options[key] != value for key, value in found.patch.items()), name
 
 
 def test_without_settings_there_is_a_finding_and_no_change() -> None:
