@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -71,8 +71,16 @@ class Words:
 
 def diagnose(log: RunLog) -> list[Diagnosis]:
     """All that is wrong with a run as far as its log goes; the gravest and likeliest cause first."""
-    found = [diagnosis for rule in RULES if (diagnosis := rule(log))]
+    found = [_changing(diagnosis, log) for rule in RULES if (diagnosis := rule(log))]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def _changing(diagnosis: Diagnosis, log: RunLog) -> Diagnosis:
+    """Without what is set so already."""
+    options = log.options
+    return replace(
+        diagnosis, patch={name: value for name, value in diagnosis.patch.items() if options.get(name) != value}
+    )
 
 
 def words(diagnosis: Diagnosis, language: Language = "en") -> Words:
