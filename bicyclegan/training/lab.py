@@ -114,13 +114,14 @@ def healthy(
     return TrainConfig(**{**usual, **fields})
 
 
-def healthy_dcgan(*, size: int = 32, steps: int = 400, **fields: Any) -> DcganConfig:
+def healthy_dcgan(*, size: int = 64, steps: int = 500, **fields: Any) -> DcganConfig:
     """A small DCGAN that goes well, for a lesson. Arguments as for `healthy`."""
     usual: dict[str, Any] = {
         "steps": steps,
         "image_size": size,
         "batch_size": 32,
-        "channels": 32,
+        "channels": 16,
+        "learning_rate": 5e-4,
         "latent_dim": 32,
         "log_every": 10,
         "measure_every": 20,

@@ -13,7 +13,7 @@ RECOVERED = 0.6
 """Latent L1 below which the code is in the picture, however little one sees of it."""
 FALLEN, ONCE = 0.3, 0.03
 """Share of its highest value to which diversity has fallen, and what that was at least."""
-SILENT, MUTED = 0.06, 0.3
+SILENT, MUTED = 0.06, 0.6
 """Nats a dim of the code below which it tells nothing, and little."""
 LATE = 1500
 """Updates after which a code that never told anything will not begin to."""
@@ -95,8 +95,8 @@ def posterior_collapse(log: RunLog) -> Diagnosis | None:
     if len(kl) < 5 or log.weight("kl") <= 0:
         return None
     now, highest = mean_of(recent(kl)), max(value for _, value in kl)
-    fell = now < 0.3 * highest or log.young >= LATE
     no_pixels = not any(log.weight(term) for term in ("l1", "l2", "perceptual"))
+    fell = now < (0.6 if no_pixels else 0.3) * highest or log.young >= LATE
     if not fell or now >= (MUTED if no_pixels else SILENT):
         return None
     values = {"kl": short(now), "highest": short(highest), "weight": short(log.weight("kl"))}

@@ -52,7 +52,7 @@ def blur(log: RunLog) -> Diagnosis | None:
     taught = _taught(log)
     values = {"detail": short(100 * detail[-1][1]), "share": short(100 * (taught or 0.0))}
     drawn = chart(line("high_frequency", detail), level=1.0)
-    if taught is not None and taught < TAUGHT:
+    if taught is not None and 0 < taught < TAUGHT:  # 0: see `no_adversarial_gradient`
         return Diagnosis("blur", "ill", log.last, values, _teach(log), drawn, "untaught")
     if log.young >= 5000:
         return Diagnosis("blur", "watch", log.last, values, {}, drawn)
