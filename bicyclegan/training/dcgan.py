@@ -40,7 +40,9 @@ from bicyclegan.training.events import (
     SamplesWritten,
     StepLogged,
     Validated,
+    read_events,
 )
+from bicyclegan.training.health import Doctor
 from bicyclegan.training.loop import Report, RunResult, fingerprint
 from bicyclegan.training.networks import Networks, count_parameters
 from bicyclegan.training.noise import RANDOM
@@ -155,6 +157,7 @@ class DcganRun:
         self.to_float = images.to_float
         self.position = Position(data=fingerprint(self.data.train))
         self.window = Window()
+        self.doctor = Doctor()
         pictures = load_validation_set(self.data.validation, VALIDATION_PHOTOS)
         self.held_out = _HeldOut(pictures.b, draw_codes(config.seed, 1, SAMPLES, config.latent_dim)[0])
 
@@ -221,6 +224,12 @@ class DcganRun:
     def write(self, event: Event) -> None:
         """Append to events.jsonl."""
         self.folder.events.append(event)
+        self.doctor.hear(event)
+
+    def _ask_doctor(self) -> None:
+        """Write down what has begun to go wrong."""
+        for found in self.doctor.look():
+            self.write(found)
 
     def bytes_on_disk(self) -> int:
         """About what checkpoints take: weights and two moments, one more than are kept."""
@@ -312,6 +321,8 @@ class DcganRun:
         )
         self.window = Window()
         self.write(event)
+        if event.gradient_shares:
+            self._ask_doctor()
         told = "  ".join(f"{name} {value:.3f}" for name, value in event.losses.items())
         self.report(f"step {step}/{config.steps}  {told}  {event.images_per_second:.0f} images/s")
 
@@ -328,6 +339,7 @@ class DcganRun:
         metrics = _measure(fakes, photos)
         seconds = time.perf_counter() - begin
         self.write(Validated(step=step, metrics=metrics, scores=scores, images=len(photos), seconds=seconds))
+        self._ask_doctor()
 
     def _sample(self) -> None:
         self._check()
@@ -379,6 +391,7 @@ class DcganRun:
             )
         self.position, self.window = position, window
         self.folder.events.rewind(position.step)
+        self.doctor = Doctor(read_events(self.folder.events_file))
 
     def _check(self) -> None:
         """Raise `UserError` when a loss or a weight is not finite: such networks are neither measured nor kept."""

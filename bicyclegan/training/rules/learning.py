@@ -48,11 +48,16 @@ def not_a_number(log: RunLog) -> Diagnosis | None:
     return Diagnosis("not_a_number", "ill", step, {"at": step, "names": names}, patch, drawn)
 
 
-@rule("rate_high", least=60)
+@rule("rate_high", least=0)
 def rate_high(log: RunLog) -> Diagnosis | None:
     """Steps so large that each throws away what the one before has found."""
     rate, curve = _rate(log), _learnt(log)
-    if rate < HIGH_RATE or len(curve) < 6:
+    if rate < HIGH_RATE:
+        return None
+    if not_a_number.judge(log):
+        values = {"rate": rate, "times": short(rate / USUAL_RATE)}
+        return Diagnosis("rate_high", "ill", log.last, values, _set_rate(log), chart(line("learnt", curve)), "burst")
+    if len(curve) < 6 or log.young < 60:
         return None
     best, late = min(value for _, value in curve), mean_of(recent(curve))
     norms = recent(log.series("gradient_norms", "generator"))
