@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short, sigmoid
-from bicyclegan.training.run_log import RunLog, is_number, mean_of, recent
+from bicyclegan.training.run_log import RunLog, is_number, mean_of, median_of, recent
 
 PATHS = ("encoded", "random")
 LEADS = {"lsgan": (0.75, 0.88), "vanilla": (0.96, 0.99), "hinge": (0.9, 0.97)}
@@ -21,7 +21,7 @@ LEARNT_BY_HEART = 10.0
 """Epochs before which nothing is learnt by heart."""
 TINY = 1e-4
 """L2 norm of G's gradient below which nothing is learnt."""
-HEARD = 0.02
+HEARD = 0.03
 """Share of G's gradient below which the discriminators are as good as silent."""
 USUAL_RATE, GENTLE_NOISE = 0.2, 0.3
 """Factor on D's learning rate and noise on all it sees, where it has won."""
@@ -67,9 +67,9 @@ def vanishing(log: RunLog) -> Diagnosis | None:
     shares = log.adversarial_shares()
     heard = recent(shares, least=2)
     alone = all(len(each.gradient_shares) < 2 for each in log.steps)
-    if alone or len(heard) < 2 or not 0 < mean_of(heard) < HEARD or _lead(log) < _ahead(log)[0]:
+    if alone or len(heard) < 2 or not 0 < median_of(heard) < HEARD or _lead(log) < _ahead(log)[0]:
         return None
-    values = {"share": short(100 * mean_of(heard))}
+    values = {"share": short(100 * median_of(heard))}
     drawn = chart(line("share.gan", shares))
     return Diagnosis("vanishing", "ill", log.last, values, _gentler(log), drawn, "unheard")
 

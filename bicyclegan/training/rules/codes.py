@@ -7,7 +7,7 @@ from bicyclegan.training.run_log import Point, RunLog, mean_of, recent
 
 LATENT_CHANCE = 0.798
 """E|z|: latent L1 of an encoder that recovers nothing."""
-SAME = {"diversity_rgb": 0.012, "diversity_lpips": 0.02}
+SAME = {"diversity_rgb": 0.016, "diversity_lpips": 0.02}
 """Mean distance of samples of one sketch below which they are the same picture."""
 RECOVERED = 0.6
 """Latent L1 below which the code is in the picture, however little one sees of it."""

@@ -20,6 +20,8 @@ NO_BETTER = 0.9
 """Share of its first value that a loss has kept: nothing was learnt."""
 EXPLODING, GROWING = 2000.0, 300.0
 """L2 norm of a gradient that is out of bounds, and that is on its way there."""
+LARGEST = {"l1": 2.0, "l2": 4.0}
+"""Mean losses of pictures in [-1, 1] that cannot be larger: it is a sum."""
 HIGH_SCORE, LOW_SCORE = 0.62, 0.38
 """A score swings when it goes from above the one to below the other and back."""
 SWINGS_WATCH, SWINGS_ILL = 4, 6
@@ -103,6 +105,11 @@ def _set_rate(log: RunLog) -> dict[str, object]:
 @rule("exploding", least=30)
 def exploding(log: RunLog) -> Diagnosis | None:
     """Gradients out of all bounds."""
+    for name, most in LARGEST.items():
+        curve = log.series("losses", name)
+        if len(curve) >= 3 and median_of(recent(curve)) > most:
+            values = {"loss": name, "value": short(median_of(recent(curve))), "most": most}
+            return Diagnosis("exploding", "ill", log.last, values, chart=chart(line(name, curve)), variant="summed")
     worst: tuple[float, str] = (0.0, "")
     names = dict.fromkeys(name for each in log.steps for name in each.gradient_norms)
     for name in names:
