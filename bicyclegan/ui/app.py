@@ -10,6 +10,7 @@ from bicyclegan.checkpoints import load_card
 from bicyclegan.ui.answers import QUESTIONS, Answers, server_functions
 from bicyclegan.ui.api import add_api
 from bicyclegan.ui.i18n import i18n
+from bicyclegan.ui.lab_answers import LAB_QUESTIONS, LabAnswers
 from bicyclegan.ui.map_answers import MAP_QUESTIONS, MapAnswers
 from bicyclegan.ui.models_answers import MODELS_QUESTIONS, ModelsAnswers
 from bicyclegan.ui.models_dialog import build_models, wire_models
@@ -62,12 +63,14 @@ def build_app(studio: Studio) -> gr.Blocks:
                 build_train()
         with gr.Accordion(i18n("app.about"), open=False, elem_classes="about"):
             card = gr.Markdown(load_card(studio.folder(studio.names[0])), elem_id="card")
+        train = TrainAnswers(studio)
         functions = server_functions(
             (Answers(studio), QUESTIONS),
             (MapAnswers(studio), MAP_QUESTIONS),
             (ModelsAnswers(studio), MODELS_QUESTIONS),
             (RunAnswers(studio.jobs.folder), RUN_QUESTIONS),
-            (TrainAnswers(studio), TRAIN_QUESTIONS),
+            (train, TRAIN_QUESTIONS),
+            (LabAnswers(train), LAB_QUESTIONS),
         )
         shelf = Shelf(functions, shelf_value(studio, studio.names[0]), elem_id="shelf")
         wire_opening(studio, draw, picker, card, shelf)

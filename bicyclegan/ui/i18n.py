@@ -28,6 +28,11 @@ i18n = gr.I18n(
 """Hand this to `launch(i18n=...)`; call it with a key to label a component."""
 
 
+def joined(*texts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Texts of several prefixes, for a component whose scripts are not its own alone."""
+    return {language: {key: value for part in texts for key, value in part[language].items()} for language in LOCALES}
+
+
 def for_js(prefix: str) -> dict[str, dict[str, str]]:
     """Texts below one prefix for a component's script: {"en": {"pen": ...}, "zh": {...}}."""
     start = prefix + "."

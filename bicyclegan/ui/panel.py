@@ -28,7 +28,14 @@ class Panel(gr.HTML):
     What a panel shows follows from `window.studio` in the browser (static/session.js), not from its value.
     """
 
-    def __init__(self, html: str, css: str, scripts: Sequence[str], texts: dict[str, dict[str, str]], **kwargs: Any):
+    def __init__(
+        self,
+        html: str,
+        css: str | Sequence[str],
+        scripts: Sequence[str],
+        texts: dict[str, dict[str, str]],
+        **kwargs: Any,
+    ):
         """
         Parameters:
             html, css: files in `static/`; the markup's outermost element has the class "panel".
@@ -38,7 +45,7 @@ class Panel(gr.HTML):
         """
         super().__init__(
             html_template=read_static(html),
-            css_template=read_static("panel.css", css),
+            css_template=read_static("panel.css", *([css] if isinstance(css, str) else css)),
             js_on_load=read_static("panel.js", *scripts),
             apply_default_css=False,
             texts=texts,

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Collection
 from contextlib import closing
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +23,10 @@ from bicyclegan.training.config import DataConfig, TrainConfig
 from bicyclegan.training.data_preview import Preview, PreviewProgress, edges_preview
 from bicyclegan.training.data_readings import DataReading
 from bicyclegan.training.job_files import JobFiles
-from bicyclegan.training.jobs import is_public
 from bicyclegan.training.options import bytes_on_disk, defaults, open_fields, with_options
 from bicyclegan.training.presets import PRESETS
 from bicyclegan.training.uploads import receive
+from bicyclegan.ui.run_rights import RunRights, is_here, refuse_elsewhere
 from bicyclegan.ui.studio import Studio, has_shared_gpu
 from bicyclegan.ui.train_tasks import Progress, Tell, TrainTasks, Work
 from bicyclegan.ui.uploaded import Uploaded, check_uploaded, discard_uploaded
@@ -72,7 +71,7 @@ class TrainAnswers:
 
     def __init__(self, studio: Studio):
         self.studio, self.jobs = studio, studio.jobs
-        self.tasks = TrainTasks()
+        self.rights, self.tasks = RunRights(studio.jobs), TrainTasks()
         self.preview = Preview()
         self._drafts: dict[str, list[float]] = {}
         """When visitors began new runs, by their address."""
@@ -86,7 +85,7 @@ class TrainAnswers:
         used, limit = self.jobs.usage()
         return {
             "runs": [about for run in mine if run not in public and (about := self._about(run, True, True))]
-            + [about for run in public if (about := self._about(run, False, _is_here(wanted.visitor)))],
+            + [about for run in public if (about := self._about(run, False, is_here(wanted.visitor)))],
             "used": used,
             "limit": limit,
             "elsewhere": has_shared_gpu(),
@@ -95,14 +94,14 @@ class TrainAnswers:
     def train_new(self, wanted: Wanted) -> dict[str, Any]:
         """A place for pictures, and later for the run that learns from them."""
         self.jobs.sweep()
-        self._count_draft(wanted.visitor)
+        self.count_start(wanted.visitor)
         return {"id": self.jobs.new_draft(wanted.text("title", "my pictures"))}
 
-    def _count_draft(self, visitor: str) -> None:
+    def count_start(self, visitor: str) -> None:
         """Raise `UserError` for a stranger who makes one draft after the other: each may fill the disk for a day."""
         now = time.monotonic()
         lately = [when for when in self._drafts.get(visitor, []) if now - when < 3600]
-        if len(lately) >= DRAFTS_AN_HOUR and not _is_here(visitor):
+        if len(lately) >= DRAFTS_AN_HOUR and not is_here(visitor):
             raise UserError(
                 "train_drafts", "That were {count} new runs within an hour: go on with one of them.", count=len(lately)
             )
@@ -110,34 +109,27 @@ class TrainAnswers:
 
     def train_rename(self, wanted: Wanted) -> dict[str, Any]:
         """Another title."""
-        self.jobs.rename(self._id(wanted), wanted.text("title"))
+        self.jobs.rename(self.rights.known(wanted), wanted.text("title"))
         return {}
 
     def train_stop(self, wanted: Wanted) -> dict[str, Any]:
         """End in good order, with a checkpoint."""
-        self.jobs.stop(self._steered(wanted))
+        self.jobs.stop(self.rights.steered(wanted))
         return {}
 
     def train_resume(self, wanted: Wanted) -> dict[str, Any]:
         """Go on, with more steps if they are given."""
         changes = {} if wanted.data.get("steps") is None else {"steps": wanted.integer("steps", 1, 1_000_000)}
-        self._refuse_elsewhere()
-        self.jobs.resume(self._steered(wanted), changes or None)
+        refuse_elsewhere()
+        self.jobs.resume(self.rights.steered(wanted), changes or None)
         return {}
 
     def train_delete(self, wanted: Wanted) -> dict[str, Any]:
         """The run and its pictures. The page has asked whether that is meant."""
-        run = self._id(wanted)
+        run = self.rights.known(wanted)
         self.tasks.end(run)
         self.jobs.delete(run)
         return {}
-
-    def _steered(self, wanted: Wanted) -> str:
-        """The id of a run that this visitor may stop and resume: those of the command line are for this machine."""
-        run = self._id(wanted)
-        if run in self.jobs.public() and not _is_here(wanted.visitor):
-            raise UserError("train_public", "This run was started on the studio's own machine: it is steered there.")
-        return run
 
     def _about(self, run: Any, yours: bool, may: bool) -> dict[str, Any] | None:
         """None for a run that is gone. may: whether it may be stopped and resumed from here."""
@@ -156,23 +148,13 @@ class TrainAnswers:
             "pictures": _count_files(self._pictures(run)) if status.state == "draft" else 0,
         }
 
-    def _id(self, wanted: Wanted) -> str:
-        run = wanted.text("id")
-        self.jobs.folder(run)
-        return run
-
     def _draft(self, wanted: Wanted) -> str:
         """The id of a run that has not begun, and now counts as in use."""
-        run = self._id(wanted)
+        run = self.rights.known(wanted)
         if self.jobs.status(run).state != "draft":
             raise UserError("train_pictures_used", "This run has begun with its pictures: start a new one for others.")
         os.utime(JobFiles(self.jobs.folder(run).root).notes_file)
         return run
-
-    def _key(self, wanted: Wanted) -> str:
-        """Of a run's task. Everybody knows the ids of public runs, but not what this page calls its task."""
-        run = self._id(wanted)
-        return f"{run} {wanted.text('ticket')}" if is_public(self.jobs.folder(run).root) else run
 
     # Pictures
 
@@ -249,11 +231,11 @@ class TrainAnswers:
 
     def train_news(self, wanted: Wanted) -> dict[str, Any]:
         """How far a run's task is; what came out of it; nothing where there is none."""
-        return self.tasks.news(self._key(wanted), NEWS_SECONDS)
+        return self.tasks.news(self.rights.task_key(wanted), NEWS_SECONDS)
 
     def train_cancel(self, wanted: Wanted) -> dict[str, Any]:
         """Give the task up."""
-        self.tasks.stop(self._key(wanted))
+        self.tasks.stop(self.rights.task_key(wanted))
         return {}
 
     def _previewed(
@@ -295,7 +277,7 @@ class TrainAnswers:
 
     def train_start(self, wanted: Wanted) -> dict[str, Any]:
         """Begin, or wait for the turn."""
-        self._refuse_elsewhere()
+        refuse_elsewhere()
         run = self._draft(wanted)
         if not _count_files(self._pictures(run)):
             raise UserError("train_no_pictures", "There are no pictures to learn from yet: bring some first.")
@@ -303,8 +285,7 @@ class TrainAnswers:
         if wanted.data.get("title"):
             self.jobs.rename(run, wanted.text("title"))
         self.tasks.end(run)
-        owner = "" if _is_here(wanted.visitor) else wanted.visitor
-        self.jobs.start(run, config, owner=owner, bytes_needed=bytes_on_disk(config))
+        self.jobs.start(run, config, owner=self.rights.owner(wanted.visitor), bytes_needed=bytes_on_disk(config))
         return {}
 
     def _start(self, wanted: Wanted) -> TrainConfig:
@@ -328,18 +309,11 @@ class TrainAnswers:
             config, data=str(self._pictures(run)), out=str(root), source=source, device=self.jobs.device
         )
 
-    def _refuse_elsewhere(self) -> None:
-        if has_shared_gpu():
-            raise UserError(
-                "train_elsewhere",
-                "This Space borrows its GPU for moments only: train on a machine of your own and import the result.",
-            )
-
     # The result
 
     def train_use(self, wanted: Wanted) -> dict[str, Any]:
         """Task: make the run's model one that every tab can use. Its answer is the model's id."""
-        run = self._id(wanted)
+        run = self.rights.known(wanted)
         which, name = wanted.text("which", "latest"), wanted.text("name")
         if which not in ("latest", "best"):
             raise UserError("train_which", "{which!r} is no checkpoint of a run: latest or best.", which=which)
@@ -351,7 +325,7 @@ class TrainAnswers:
             folder = self.jobs.folder(run)
             return {"model": self.studio.models.add_from_run(folder, name, which=which, progress=progress)}
 
-        self.tasks.start(self._key(wanted), "use", work)
+        self.tasks.start(self.rights.task_key(wanted), "use", work)
         return {}
 
 
@@ -367,14 +341,6 @@ def _told_without_paths(error: UserError, root: Path) -> UserError:
     shown = {name: _without_paths(text, root) for name, text in texts.items()}
     told = error.to_json()
     return UserError.from_json({**told, "values": {**told["values"], **shown}})
-
-
-def _is_here(address: str) -> bool:
-    """Whether somebody sits at the studio's own machine."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def _share_aside(count: int) -> float:

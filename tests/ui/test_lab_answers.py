@@ -197,6 +197,9 @@ def test_every_lesson_is_told_in_both_languages(ask):
         assert one["series"]
         assert one["seconds"] > 0
         assert all(one[part] and one[part] != other[part] for part in ("title", "what", "look", "remedy"))
+    changes = {each["name"]: each["changes"] for each in english}
+    assert changes["no-kl"] == [{"name": "lambda_kl", "before": 0.0, "after": 0.01}]
+    assert changes["detach"] == [], "the mistake is in the code"
     known = {key.removeprefix("lesson.").rpartition("_")[0] for key in LOCALES["en"] if key.startswith("lesson.")}
     assert known == {name.replace("-", "_") for name in lab.LESSONS}
 

@@ -79,8 +79,8 @@ def student(open_page, url) -> Student:
 
 def test_a_lesson_is_watched_diagnosed_and_cured(student, runs):
     student.enter()
-    titles = student.lab.locator(".lesson-card b").all_inner_texts()
-    assert len(titles) == len(lab.LESSONS)
+    student.lab.locator(".lesson-card").first.wait_for()
+    assert student.lab.locator(".lesson-card").count() == len(lab.LESSONS)
     student.open_lesson("A misplaced detach()")
     student.press("start")
     for side in ("sick", "healthy"):

@@ -82,8 +82,6 @@ function lineText(chart, name, text) {
   return t(LINE_TEXTS[text]);
 }
 
-const short = (value) => (Math.abs(value) >= 1000 ? Math.round(value).toLocaleString(studio.language) : String(Number(value.toPrecision(3))));
-
 function lastOf({ values, dots }) {
   const known = values.filter((value) => value !== null);
   const last = known.slice(dots ? -1 : -smoothingWindow(values.length));

@@ -4,7 +4,6 @@
 const POLL_MS = 2000;
 const DRAW_MS = 2000; // charts are drawn no more often
 const OTHER_MS = 10_000;
-const MOST_POINTS = 3000; // then all is asked for anew, which is thinned
 const ALIVE = ["waiting", "starting", "training", "stopping"];
 
 let watched = null; // {id, status, other, otherTitle}
@@ -19,37 +18,6 @@ const isAlive = () => ALIVE.includes(watched?.status?.state);
 const number = (value, digits = 0) => value.toLocaleString(studio.language, { maximumFractionDigits: digits });
 
 // ---- news
-
-const table = () => ({ steps: [], series: {} });
-const nothing = () => ({ token: "", ...table(), validations: table(), samples: [], latents: [], plan: null, bands: {} });
-
-/** Columns of equal lengths, with null where there was no number. */
-function append(columns, { steps: fresh, series }) {
-  const count = columns.steps.length;
-  columns.steps.push(...fresh);
-  for (const name of new Set([...Object.keys(columns.series), ...Object.keys(series)])) {
-    columns.series[name] ??= new Array(count).fill(null);
-    columns.series[name].push(...(series[name] ?? new Array(fresh.length).fill(null)));
-  }
-}
-
-/** What was told before, with the news. */
-function withNews(before, news) {
-  const found = news.reset || !before ? nothing() : before;
-  append(found, news);
-  append(found.validations, news.validations);
-  found.samples.push(...news.samples);
-  found.latents.push(...news.latents);
-  if (news.started) found.ended = null;
-  for (const [key, value] of Object.entries(news)) {
-    if (["started", "ended", "speed", "eta", "seconds", "memory_mb", "plan", "bands"].includes(key) && value !== null) found[key] = value;
-  }
-  found.token = found.steps.length > MOST_POINTS ? "" : news.token;
-  return found;
-}
-
-const isNews = ({ reset, steps: fresh, validations, samples, latents, started, ended }) =>
-  reset || fresh.length + validations.steps.length + samples.length + latents.length > 0 || started || ended;
 
 /** Look at the run, and again as long as there may be news and somebody sees them. */
 async function look() {
@@ -76,6 +44,7 @@ function takeNews(id, news) {
   showPace();
   showMoments();
   showCharts();
+  askDoctorSoon(!isAlive());
   window.dispatchEvent(new CustomEvent("studio:run-news", { detail: { id, news } }));
 }
 
@@ -100,6 +69,7 @@ function choose(detail) {
   watched = detail?.id ? { other: null, ...detail } : null;
   if (watched?.id !== before?.id) {
     forgetMoments(true);
+    forgetDoctor();
     data = null;
     showError("");
     clearCharts();
@@ -109,8 +79,10 @@ function choose(detail) {
     if (data) showCharts(true);
   }
   const isOther = ["id", "other"].some((key) => watched?.[key] !== before?.[key]);
-  stale ||= isOther || watched?.status?.state !== before?.status?.state;
+  const isOtherState = watched?.status?.state !== before?.status?.state;
+  stale ||= isOther || isOtherState;
   showPace();
+  if (isOtherState && data) askDoctorSoon(true);
   if (isOther) look();
   else wake();
 }

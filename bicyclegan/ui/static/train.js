@@ -248,8 +248,19 @@ find("[data-action=use]").addEventListener("click", async () => {
   if (await askAnyway("train_use", { id, name: title, which: "latest" })) followTask(id);
 });
 
+// The doctor's box is in the view of the run.
+window.addEventListener("studio:run-apply", async ({ detail: { id, name } }) => {
+  if (await askAnyway("train_apply", { id, name })) await followTask(id);
+  await refreshRuns();
+  window.dispatchEvent(new CustomEvent("studio:run-applied", { detail: { id } }));
+});
+
 /** What comes out of the tasks of this tab, by their names; those of the setup are added there. */
 const finished = {
+  apply: async (id) => {
+    await quietly("train_cancel", { id }); // or it would be told again when somebody looks at the run
+    studio.say(t("changeMade"));
+  },
   use: async (id, { model: made }) => {
     await quietly("train_cancel", { id }); // or it would be used again when somebody looks at the run
     await studio.addModel(made);
@@ -269,6 +280,7 @@ const WHATS = {
   checking: "taskChecking",
   measuring: "taskMeasuring",
   loading: "taskLoading",
+  stopping: "taskStopping",
 };
 const followed = new Map(); // id of a run -> the promise that its task is done
 
@@ -331,3 +343,12 @@ setInterval(() => {
   if (isShown() && !document.hidden && runs.some(isAlive)) refreshRuns();
 }, POLL_MS);
 keepFresh(["models"], refreshRuns, refreshRuns);
+
+/** A reload of the page leads back to the lesson that was open, unless somebody went back from it to their runs. */
+try {
+  const ways = document.querySelectorAll("#train-ways > .tab-wrapper [role=tab]");
+  if (sessionStorage.getItem("bicyclegan.lesson")) ways[1]?.click();
+  ways[0]?.addEventListener("click", () => sessionStorage.removeItem("bicyclegan.lesson"));
+} catch {
+  // blocked: it begins with the runs
+}
