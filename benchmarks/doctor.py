@@ -65,7 +65,9 @@ def healthy_runs(photos: str, pairs: str) -> dict[str, tuple[Any, str]]:
     real = photos or "garments"
     side = {"layout": "side-by-side"}
     facades = (
-        (small("fast", 64, **side, direction="BtoA"), pairs) if pairs else (healthy("garments", size=64), "garments")
+        (small("fast", 64, **side, direction="BtoA", input_channels=3), pairs)
+        if pairs
+        else (healthy("garments", size=64), "garments")
     )
     return {
         "lab shapes": (healthy("shapes", steps=STEPS), "shapes"),
@@ -136,6 +138,8 @@ def run_job(job: dict[str, Any], out: Path) -> str:
     folder = out / job["folder"]
     if not (folder / "events.jsonl").exists():
         subprocess.run([sys.executable, __file__, "--job", json.dumps(job), "--out", out], check=False)
+    if not (folder / "events.jsonl").exists():
+        return f"| {job['name']} | {job['seed']} | 0 | DID NOT BEGIN | |"
     log = read_log(folder)
     end = diagnose(log)
     first: dict[str, int] = {}
