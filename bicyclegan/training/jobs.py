@@ -43,7 +43,7 @@ NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}")
 SECRET_LENGTH, MAX_SLUG, MAX_TITLE = 12, 32, 80
 GONE = ".gone-"
 """How names of folders begin that are being removed."""
-DRAFT_SECONDS = 24 * 3600.0
+DRAFT_SECONDS, LESSON_SECONDS = 24 * 3600.0, 7 * 24 * 3600.0
 PID_SECONDS = 15.0
 """In which a new process says its number."""
 END_SECONDS, END_PAUSE = 120.0, 0.1
@@ -131,11 +131,11 @@ class Jobs:
         self.quota.used(fresh=True)
 
     def sweep(self) -> None:
-        """Remove drafts that nobody has touched for a day, and what is left of runs that were removed."""
+        """Remove drafts that nobody has touched for a day, lessons after a week, and what is left of removed runs."""
         for path in self.root.glob(f"{GONE}*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in run_folders(self.root):
-            if _is_old_draft(path):
+            if _is_old_draft(path) or _is_old_lesson(path):
                 try:
                     self.delete(path.name)
                 except UserError:  # it has just been started
@@ -385,6 +385,16 @@ def _is_old_draft(folder: Path) -> bool:
         return False
     places = (files.notes_file, files.root, files.pictures)
     return time.time() - max(path.stat().st_mtime for path in places if path.exists()) > DRAFT_SECONDS
+
+
+def _is_old_lesson(folder: Path) -> bool:
+    """Whether it is a side of a lesson that has written nothing for a week: it can be had again in a minute."""
+    files, run = JobFiles(folder), RunFolder(folder)
+    notes = files.notes()
+    if notes is None or not notes.lesson or notes.public:
+        return False
+    places = (files.notes_file, run.events_file)
+    return time.time() - max(path.stat().st_mtime for path in places if path.exists()) > LESSON_SECONDS
 
 
 def _begun(run: RunFolder) -> float:

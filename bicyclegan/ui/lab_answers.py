@@ -131,6 +131,7 @@ class LabAnswers:
         """Train both sides of a lesson. Its answer are their ids: nobody else is told them."""
         refuse_elsewhere()
         name = lab.lesson(wanted.text("name")).name
+        self.jobs.sweep()
         self.train.count_start(wanted.visitor)
         sick, healthy = lab.start(self.jobs, name, owner=self.rights.owner(wanted.visitor))
         return {"sick": sick, "healthy": healthy}

@@ -454,6 +454,16 @@ def test_old_drafts_and_leftovers_are_swept(studio: Jobs, config: MakeConfig) ->
     assert sorted(path.name for path in studio.root.iterdir() if path.is_dir()) == sorted([fresh, begun])
 
 
+def test_lessons_are_swept_after_a_week(studio: Jobs, config: MakeConfig) -> None:
+    old, fresh, own = (studio.new_draft("x") for _ in range(3))
+    for name, lesson in ((old, "no-kl"), (fresh, "no-kl"), (own, "")):
+        JobFiles(studio.root / name).save(JobNotes(config=config().to_json(), lesson=lesson))
+    for name in (old, own):
+        os.utime(studio.root / name / "job.json", (BEGIN, BEGIN))
+    studio.sweep()
+    assert sorted(path.name for path in studio.root.iterdir() if path.is_dir()) == sorted([fresh, own])
+
+
 def test_a_job_may_train_where_its_pictures_lie(studio: Jobs, config: MakeConfig) -> None:
     run = studio.folder(studio.new_draft("x"))
     for name in (".job.lock", "job.log", ".error.json", ".job.json.abc_1"):
