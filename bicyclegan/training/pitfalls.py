@@ -236,7 +236,7 @@ _ALL = (
         "no-latent-loss",
         "ignores_z",
         {"objective": "pix2pix+noise", "encoder": "none", "lambda_l1": 100.0, "lambda_gan": 0.1},
-        cure={"lambda_l1": 10.0, "lambda_gan": 1.0, "lambda_mode_seeking": 1.0},
+        cure={"lambda_l1": 10.0, "lambda_gan": 1.0, "lambda_mode_seeking": 0.3},
     ),
     Pitfall("no-kl", "posterior_far", {"lambda_kl": 0.0}),
     Pitfall("fast-discriminator", "discriminator_wins", {"critic_steps": 10, "instance_noise": 0.0}),

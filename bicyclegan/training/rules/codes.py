@@ -53,7 +53,7 @@ def _listen(log: RunLog) -> dict[str, object]:
     if options.get("lambda_l1", 0.0) > 20:
         patch["lambda_l1"] = 10.0
     if not patch or "lambda_l1" in patch:
-        patch["lambda_mode_seeking"] = 1.0
+        patch["lambda_mode_seeking"] = 0.3
     return patch
 
 
@@ -72,7 +72,7 @@ def mode_collapse(log: RunLog) -> Diagnosis | None:
     drawn = chart(line("diversity", diversity))
     patch: dict[str, object] = {}
     if log.options.get("lambda_mode_seeking") == 0.0 and not _is_unconditional(log):
-        patch = {"lambda_mode_seeking": 1.0}
+        patch = {"lambda_mode_seeking": 0.3}
     return Diagnosis("mode_collapse", "ill", log.last, values, patch, drawn)
 
 
