@@ -114,13 +114,13 @@ def healthy(
     return TrainConfig(**{**usual, **fields})
 
 
-def healthy_dcgan(*, size: int = 64, steps: int = 500, **fields: Any) -> DcganConfig:
+def healthy_dcgan(*, size: int = 32, steps: int = 500, **fields: Any) -> DcganConfig:
     """A small DCGAN that goes well, for a lesson. Arguments as for `healthy`."""
     usual: dict[str, Any] = {
         "steps": steps,
         "image_size": size,
         "batch_size": 32,
-        "channels": 16,
+        "channels": 32,
         "learning_rate": 5e-4,
         "latent_dim": 32,
         "log_every": 10,
@@ -200,7 +200,7 @@ LESSONS: dict[str, Lesson] = {
             "dcgan-detach",
             "dcgan-detach",
             "a DCGAN whose fakes are cut off from G (detach): it stays noise",
-            "garments",
+            "shapes",
             healthy_dcgan(),
             cured_steps=400,
         ),
@@ -208,7 +208,7 @@ LESSONS: dict[str, Lesson] = {
             "dcgan-unit-range",
             "dcgan-unit-range",
             "a DCGAN whose photos come in [0, 1] while G paints in [-1, 1] (Tanh)",
-            "garments",
+            "shapes",
             healthy_dcgan(),
             cured_steps=400,
         ),

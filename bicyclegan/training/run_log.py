@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
@@ -12,7 +14,8 @@ from typing import Any, TypeVar
 
 from bicyclegan.config import EVENTS_FILE
 from bicyclegan.errors import UserError
-from bicyclegan.training.config import MAX_STEPS
+from bicyclegan.training.checks import flat_options
+from bicyclegan.training.config import MAX_STEPS, RecordConfig, TrainConfig
 from bicyclegan.training.events import (
     KINDS,
     DataChecked,
@@ -24,7 +27,13 @@ from bicyclegan.training.events import (
     Validated,
     from_line,
 )
+from bicyclegan.training.watch import spread
 
+USUAL_RATE = 2e-4
+"""Learning rate of Adam for GANs (Radford et al. 2016)."""
+MAX_LINES = 1500
+"""Lines of losses that are judged, evenly spread over the run."""
+LARGEST_NUMBER = 1e300
 MAX_BYTES = 512 << 20
 """Of a file of events that is read."""
 EVENTS = "events.jsonl"
@@ -47,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class RunLog:
-    """What a run wrote down."""
+    """What a run wrote down. Lines hold nothing but finite numbers (None in losses) and settings of their types."""
 
     steps: tuple[StepLogged, ...] = ()
     validations: tuple[Validated, ...] = ()
@@ -56,7 +65,9 @@ class RunLog:
     data: DataChecked | None = None
     ended: RunEnded | None = None
     """How it ended, unless it goes on since."""
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    since: int = 0
+    """The update at which the settings last changed: what was before belongs to another run."""
 
     @property
     def last(self) -> int:
@@ -64,35 +75,51 @@ class RunLog:
         return max((each.step for each in (*self.steps[-1:], *self.validations[-1:])), default=0)
 
     @property
-    def since(self) -> int:
-        """The update at which the settings last changed: what was before belongs to another run."""
-        changed = 0
-        for before, after in pairwise(self.starts):
-            if _learning(before) != _learning(after):
-                changed = after.step
-        return changed
+    def young(self) -> int:
+        """Updates since the settings changed."""
+        return self.last - self.since
+
+    @cached_property
+    def lines(self) -> tuple[StepLogged, ...]:
+        """Lines of training since the settings changed."""
+        return tuple(each for each in self.steps if each.step > self.since)
+
+    @cached_property
+    def learnt(self) -> float:
+        """Updates since then in units of the usual learning rate, `USUAL_RATE`: ten small steps are one large one."""
+        total, before = 0.0, self.since
+        for each in self.lines:
+            rate = each.learning_rates.get("generator")
+            total += (each.step - before) * (rate / USUAL_RATE if is_number(rate) else 1.0)
+            before = each.step
+        return total
 
     @property
     def options(self) -> dict[str, Any]:
         """Settings of the run by name; empty for runs of older versions."""
         return self.starts[-1].options if self.starts else {}
 
+    def number(self, option: str) -> float | None:
+        """A setting that is a number; None where it is not known."""
+        value = self.options.get(option)
+        return value if is_number(value) else None
+
+    def below(self, usual: dict[str, float]) -> dict[str, float]:
+        """Those of these settings that are known and set lower."""
+        return {name: value for name, value in usual.items() if (now := self.number(name)) is not None and now < value}
+
     @property
     def adversarial(self) -> str:
         """The adversarial loss. Of a run that does not tell, least squares where its scores look like it."""
         told = self.options.get("adversarial")
-        if isinstance(told, str):
+        if told:
             return told
         scores = [value for each in self.steps for value in each.scores.values() if is_number(value)]
         return "lsgan" if scores and -0.5 < min(scores) <= max(scores) < 1.6 else ""
 
     def series(self, group: str, name: str) -> list[Point]:
         """A number of the lines of training, since the settings changed: `series("losses", "l1")`."""
-        return [
-            (each.step, value)
-            for each in self.steps
-            if each.step > self.since and is_number(value := getattr(each, group).get(name))
-        ]
+        return [(each.step, value) for each in self.lines if is_number(value := getattr(each, group).get(name))]
 
     def metric(self, *names: str) -> list[Point]:
         """A number of the validations, since the settings changed; of several names the first that is there.
@@ -115,27 +142,36 @@ class RunLog:
         """Numbers of each dim of the code: mu_mean, mu_variance or kl_per_dim."""
         return [
             (each.step, values)
-            for each in self.steps
-            if each.step > self.since and (values := getattr(each, name)) and all(map(is_number, values))
+            for each in self.lines
+            if (values := getattr(each, name)) and all(is_number(value) for value in values)
+        ]
+
+    def shares(self, term: str) -> list[Point]:
+        """Share of G's gradient that a loss had where it had a weight, since the settings changed."""
+        return [
+            (each.step, value)
+            for each in self.lines
+            if is_number(value := each.gradient_shares.get(term)) and (each.weights.get(term) or 0) > 0
         ]
 
     def adversarial_shares(self) -> list[Point]:
         """Share of G's gradient that comes from discriminators, since the settings changed."""
         return [
-            (each.step, sum(value or 0.0 for name, value in each.gradient_shares.items() if name.startswith("gan")))
-            for each in self.steps
-            if each.gradient_shares and each.step > self.since
+            (each.step, sum(parts))
+            for each in self.lines
+            if each.gradient_shares
+            and all(map(is_number, each.gradient_shares.values()))
+            and (parts := [value for name, value in each.gradient_shares.items() if name.startswith("gan")])
         ]
 
     def weight(self, term: str) -> float:
         """Newest weight of a loss; 0 for one that is off or unknown."""
-        value = self.steps[-1].weights.get(term, 0.0) if self.steps else 0.0
-        return value if is_number(value) else 0.0
+        return (self.steps[-1].weights.get(term) or 0.0) if self.steps else 0.0
 
     @property
-    def young(self) -> int:
-        """Updates since the settings changed."""
-        return self.last - self.since
+    def epoch(self) -> float:
+        """How often every training picture was seen."""
+        return self.steps[-1].epoch if self.steps else 0.0
 
 
 def read_log(path: Path) -> RunLog:
@@ -169,19 +205,30 @@ def read_log(path: Path) -> RunLog:
 
 def make_log(events: Iterable[Event], problems: Iterable[Problem] = ()) -> RunLog:
     """The log of events in the order in which they were written."""
-    events = _newest_stage([event for event in events if 0 <= event.step <= MAX_STEPS and _is_sound(event)])
+    sound = [cleaned(event) for event in events if 0 <= event.step <= MAX_STEPS and is_sound(event)]
+    events = _newest_stage(sound)
     starts, ends = of(events, RunStarted), of(events, RunEnded)
     ended = ends[-1] if ends and (not starts or events.index(ends[-1]) > _last_place(events, starts[-1])) else None
-    data = of(events, DataChecked)
+    data, lines = of(events, DataChecked), sorted(of(events, StepLogged), key=lambda each: each.step)
+    places = spread([each.step for each in lines], MAX_LINES, [bool(each.gradient_shares) for each in lines])
     return RunLog(
-        steps=tuple(sorted(of(events, StepLogged), key=lambda each: each.step)),
+        steps=tuple(lines[place] for place in places),
         validations=tuple(sorted(of(events, Validated), key=lambda each: each.step)),
         findings=tuple(of(events, Finding)),
         starts=tuple(starts),
         data=data[-1] if data else None,
         ended=ended,
         problems=tuple(problems),
+        since=max((after.step for before, after in pairwise(starts) if learns_otherwise(before, after)), default=0),
     )
+
+
+def learns_otherwise(before: RunStarted, after: RunStarted) -> bool:
+    """Whether settings that decide what is learnt have changed between two starts; not where one does not tell any."""
+    learning = [
+        {key: value for key, value in start.options.items() if key not in NOT_LEARNING} for start in (before, after)
+    ]
+    return all(learning) and learning[0] != learning[1]
 
 
 def of(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:
@@ -191,7 +238,7 @@ def of(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:
 
 def is_number(value: object) -> bool:
     """Whether it is a finite number: None stands for one that is not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
 
 
 def recent(points: list[Point], share: float = 0.4, least: int = 3) -> list[Point]:
@@ -253,21 +300,60 @@ def _kind(line: str) -> str | None:
     return None if kind in KINDS else kind
 
 
-def _is_sound(event: Event) -> bool:
+GROUPS: dict[type, tuple[tuple[str, type], ...]] = {
+    StepLogged: (
+        *((name, dict) for name in ("losses", "scores", "inputs", "gradient_norms", "gradient_shares", "weights")),
+        *((name, list) for name in ("mu_mean", "mu_variance", "kl_per_dim")),
+        ("learning_rates", dict),
+    ),
+    Validated: (("metrics", dict), ("scores", dict)),
+    RunStarted: (("options", dict),),
+    DataChecked: (("report", dict),),
+    Finding: (("name", str), ("severity", str), ("evidence", str), ("patch", dict)),
+    RunEnded: (("reason", str), ("message", str)),
+}
+"""Fields of events that rules read, with their types."""
+
+
+def is_sound(event: Event) -> bool:
     """Whether its groups are what they should be: files come from anywhere."""
-    groups: dict[type, tuple[tuple[str, type], ...]] = {
-        StepLogged: (
-            *((name, dict) for name in ("losses", "scores", "inputs", "gradient_norms", "gradient_shares", "weights")),
-            *((name, list) for name in ("mu_mean", "mu_variance", "kl_per_dim")),
-            ("learning_rates", dict),
-        ),
-        Validated: (("metrics", dict), ("scores", dict)),
-        RunStarted: (("options", dict),),
-        DataChecked: (("report", dict),),
-        Finding: (("name", str), ("evidence", str), ("patch", dict)),
-        RunEnded: (("reason", str), ("message", str)),
-    }
-    return all(isinstance(getattr(event, name), kind) for name, kind in groups.get(type(event), ()))
+    return all(isinstance(getattr(event, name), kind) for name, kind in GROUPS.get(type(event), ()))
+
+
+def cleaned(event: Event) -> Event:
+    """A sound event with numbers alone where numbers belong; None stands for those that are not finite."""
+    if isinstance(event, RunStarted):
+        return dataclasses.replace(event, options=_typed(event.options))
+    if not isinstance(event, (StepLogged, Validated)):
+        return event
+    groups: dict[str, Any] = {}
+    for name, kind in GROUPS[type(event)]:
+        value = getattr(event, name)
+        if kind is dict:
+            groups[name] = {key: item for key, item in value.items() if item is None or is_number(item)}
+        else:
+            groups[name] = [item if is_number(item) else None for item in value]
+    if isinstance(event, StepLogged):
+        groups["epoch"] = event.epoch if is_number(event.epoch) else 0.0
+    return dataclasses.replace(event, **groups)
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those whose type is not that of the config's field."""
+    known = _usual_options()
+
+    def fits(name: str, value: Any) -> bool:
+        usual = known.get(name)
+        if isinstance(usual, bool) or usual is None:
+            return isinstance(value, (bool, int, float, str))
+        return is_number(value) if isinstance(usual, (int, float)) else isinstance(value, type(usual))
+
+    return {name: value for name, value in options.items() if fits(name, value)}
+
+
+@cache
+def _usual_options() -> dict[str, Any]:
+    return flat_options(TrainConfig())
 
 
 def _newest_stage(events: list[Event]) -> list[Event]:
@@ -280,10 +366,10 @@ def _last_place(events: list[Event], event: Event) -> int:
     return next(place for place in range(len(events) - 1, -1, -1) if events[place] is event)
 
 
-def _learning(start: RunStarted) -> dict[str, Any]:
-    """The settings that decide what is learnt."""
-    return {key: value for key, value in start.options.items() if key not in NOT_LEARNING}
-
-
-NOT_LEARNING = ("data", "out", "steps", "device", "num_workers", "cache_dir", "log_every", "measure_every")
+NOT_LEARNING = frozenset(
+    (
+        *("data", "out", "steps", "device", "precision", "num_workers", "cache_dir", "preset", "init_from"),
+        *(each.name for each in dataclasses.fields(RecordConfig)),
+    )
+)
 """Settings that may change while all goes on as it was."""

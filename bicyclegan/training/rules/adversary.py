@@ -15,8 +15,12 @@ GAP_WATCH, GAP_ILL = 0.2, 0.35
 """How much surer D is of the photos it learns from than of others."""
 SCALES: dict[str, Callable[[float], float]] = {"lsgan": float, "vanilla": sigmoid}
 """What a score means as a probability of being real, by the adversarial loss that has such a meaning."""
+CROSS_ENTROPY_LATE = 300
+"""Updates in which a healthy DCGAN may look lost."""
 UNBOUNDED, LOOSE = 5.0, 0.05
 """Scores that a critic with bounded weights does not reach, and bounds on weights that are none."""
+AGREEING = 3
+"""Validations in a row."""
 LEARNT_BY_HEART = 10.0
 """Epochs before which nothing is learnt by heart."""
 TINY = 1e-4
@@ -33,7 +37,7 @@ def no_adversarial_gradient(log: RunLog) -> Diagnosis | None:
     silent = [term for term in ("gan_encoded", "gan_random") if _cut_off(log, term)]
     if not silent:
         return None
-    lines = [line(f"share.{term}", log.series("gradient_shares", term)) for term in silent]
+    lines = [line(f"share.{term}", log.shares(term)) for term in silent]
     values = {"terms": ", ".join(silent), "count": len(lines[0].steps)}
     return Diagnosis("no_adversarial_gradient", "ill", log.last, values, chart=chart(*lines))
 
@@ -45,15 +49,15 @@ def loss_without_effect(log: RunLog) -> Diagnosis | None:
     silent = [name for name in names if name != "kl" and not name.startswith("gan") and _cut_off(log, name)]
     if not silent:
         return None
-    lines = [line(f"share.{term}", log.series("gradient_shares", term)) for term in silent]
+    lines = [line(f"share.{term}", log.shares(term)) for term in silent]
     values = {"terms": ", ".join(silent), "count": len(lines[0].steps)}
     return Diagnosis("loss_without_effect", "ill", log.last, values, chart=chart(*lines))
 
 
 def _cut_off(log: RunLog, term: str) -> bool:
     """Whether a loss with a weight gave G no gradient at all, as often as that was measured, twice at least."""
-    shares = log.series("gradient_shares", term)
-    return len(shares) >= 2 and log.weight(term) > 0 and all(value == 0 for _, value in shares)
+    shares = log.shares(term)
+    return len(shares) >= 2 and all(value == 0 for _, value in shares)
 
 
 @rule("vanishing", least=60)
@@ -88,7 +92,9 @@ def discriminator_wins(log: RunLog) -> Diagnosis | None:
     real, fake = (log.series("scores", f"{kind}_{path}") for kind in ("real", "fake"))
     values = {"real": short(mean_of(recent(real))), "fake": short(mean_of(recent(fake))), "lead": short(100 * lead)}
     drawn = chart(line(f"score.real_{path}", real), line(f"score.fake_{path}", fake))
-    severity = "ill" if lead >= wins else "watch"
+    # Where cross-entropy is used D is far ahead at first, as a rule, and G comes after it.
+    young = log.adversarial == "vanilla" and log.young < CROSS_ENTROPY_LATE
+    severity = "ill" if lead >= wins and not young else "watch"
     return Diagnosis("discriminator_wins", severity, log.last, values, _gentler(log), drawn)
 
 
@@ -122,13 +128,13 @@ def _lead_on(log: RunLog, path: str) -> float | None:
 
 def _gentler(log: RunLog) -> dict[str, object]:
     """A slower D, and noise over all it sees. Nothing where the settings are not known."""
-    options, patch = log.options, {}
-    noise, rate = options.get("instance_noise"), options.get("discriminator_rate")
-    if is_number(noise) and noise < GENTLE_NOISE / 3:
+    patch: dict[str, object] = {}
+    noise, rate, steps = (log.number(name) for name in ("instance_noise", "discriminator_rate", "critic_steps"))
+    if noise is not None and noise < GENTLE_NOISE / 3:
         patch["instance_noise"] = GENTLE_NOISE
-    if options.get("critic_steps", 1) != 1:
+    if steps is not None and steps > 1:
         return {**patch, "critic_steps": 1}
-    if is_number(rate):
+    if rate is not None:
         patch["discriminator_rate"] = USUAL_RATE if rate > USUAL_RATE else short(rate / 4)
     return patch
 
@@ -146,25 +152,23 @@ def discriminator_overfits(log: RunLog) -> Diagnosis | None:
             for each in log.validations
             if each.step > log.since and is_number(value := each.scores.get(f"real_{path}"))
         ]
-        if len(held_out) < 3 or not real:
+        if len(held_out) < AGREEING or not real:
             continue
         seen = [(step, says(value)) for step, value in real]
-        gap = mean_of(recent(seen)) - mean_of(held_out[-2:])
+        now = mean_of(recent(seen))
+        gap = now - max(value for _, value in held_out[-AGREEING:])  # all of them agree: few photos are a noisy measure
         if gap < GAP_WATCH:
             continue
-        values = {"seen": short(mean_of(recent(seen))), "other": short(mean_of(held_out[-2:]))}
+        values = {"seen": short(now), "other": short(mean_of(held_out[-AGREEING:]))}
         drawn = chart(line(f"score.real_{path}", seen), line(f"validation.real_{path}", held_out))
-        by_heart = gap >= GAP_ILL and log.steps[-1].epoch >= LEARNT_BY_HEART
+        by_heart = gap >= GAP_ILL and log.epoch >= LEARNT_BY_HEART
         severity = "ill" if by_heart else "watch"
         return Diagnosis("discriminator_overfits", severity, log.last, values, _against_heart(log), drawn)
     return None
 
 
-def _against_heart(log: RunLog) -> dict[str, object]:
-    usual = {"flip": 0.5, "rotation": 8.0, "scale": 0.1, "instance_noise": 0.2}
-    return {
-        name: value for name, value in usual.items() if is_number(log.options.get(name)) and log.options[name] < value
-    }
+def _against_heart(log: RunLog) -> dict[str, float]:
+    return log.below({"flip": 0.5, "rotation": 8.0, "scale": 0.1, "instance_noise": 0.2})
 
 
 @rule("critic_unbounded", least=40)
@@ -172,18 +176,18 @@ def critic_unbounded(log: RunLog) -> Diagnosis | None:
     """A Wasserstein critic without clipped weights: its scores grow without end and measure no distance."""
     if log.adversarial != "wgan":
         return None
-    clip = log.options.get("clip_weights")
+    clip = log.number("clip_weights")
     scores = {
         (kind, path): abs(mean_of(recent(log.series("scores", f"{kind}_{path}"))))
         for kind in ("real", "fake")
         for path in PATHS
     }
     worst = max(scores.values())
-    loose = is_number(clip) and clip > LOOSE
+    loose = clip is not None and clip > LOOSE
     if worst < (UNBOUNDED / 5 if loose else UNBOUNDED):
         return None
     path = max(scores, key=scores.get)[1]
     lines = [line(f"score.{kind}_{path}", log.series("scores", f"{kind}_{path}")) for kind in ("real", "fake")]
-    values = {"score": short(worst), "clip": clip if is_number(clip) else "?"}
-    patch = {"clip_weights": 0.01} if is_number(clip) else {}
+    values = {"score": short(worst), "clip": "?" if clip is None else clip}
+    patch = {} if clip is None else {"clip_weights": 0.01}
     return Diagnosis("critic_unbounded", "ill", log.last, values, patch, chart(*lines))

@@ -5,27 +5,29 @@ from __future__ import annotations
 from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short
 from bicyclegan.training.run_log import Point, RunLog, mean_of, recent
 
-LATENT_CHANCE = 0.798
-"""E|z|: latent L1 of an encoder that recovers nothing."""
 SAME = {"diversity_rgb": 0.016, "diversity_lpips": 0.02}
 """Mean distance of samples of one sketch below which they are the same picture."""
+HEARD_BY_THEN = 600
+"""Updates at the usual learning rate before which a code need not be heard."""
 RECOVERED = 0.6
 """Latent L1 below which the code is in the picture, however little one sees of it."""
 FALLEN, ONCE = 0.3, 0.03
 """Share of its highest value to which diversity has fallen, and what that was at least."""
 SILENT, MUTED = 0.06, 0.6
 """Nats a dim of the code below which it tells nothing, and little."""
-LATE = 1500
-"""Updates after which a code that never told anything will not begin to."""
+SPOKE = 0.5
+"""Nats a dim that a code has told that then fell silent; it may have been born silent, and learn to speak."""
+LATE = 3000
+"""Updates at the usual learning rate after which a code that never told anything will not begin to."""
 FAR_WATCH, FAR_ILL = 4.5, 9.0
 """Nats a dim above which codes of photos lie where random codes never do."""
 OBJECTIVES_WITH_LATENT = ("bicyclegan", "clr-gan")
 
 
-@rule("ignores_z", least=120)
+@rule("ignores_z", least=100)
 def ignores_z(log: RunLog) -> Diagnosis | None:
     """Samples of one sketch with different codes are one picture."""
-    if _is_unconditional(log):
+    if _is_unconditional(log) or log.learnt < HEARD_BY_THEN:
         return None
     name, diversity = _diversity(log)
     if len(diversity) < 2 or max(value for _, value in diversity[-2:]) >= SAME[name]:
@@ -41,18 +43,19 @@ def ignores_z(log: RunLog) -> Diagnosis | None:
 
 def _listen(log: RunLog) -> dict[str, object]:
     """What makes the code matter."""
-    options = log.options
-    if not options:
+    if not log.options:
         return {}
     patch: dict[str, object] = {}
-    if options.get("objective") in OBJECTIVES_WITH_LATENT:
-        if options.get("lambda_z", 0.5) < 0.5:
+    latent, kl, pixels = (log.number(name) for name in ("lambda_z", "lambda_kl", "lambda_l1"))
+    if log.options.get("objective") in OBJECTIVES_WITH_LATENT:
+        if latent is not None and latent < 0.5:
             patch["lambda_z"] = 0.5
-        if options.get("lambda_kl", 0.0) > 0.05:
+        if kl is not None and kl > 0.05:
             patch["lambda_kl"] = 0.01
-    if options.get("lambda_l1", 0.0) > 20:
+    heavy = pixels is not None and pixels > 20
+    if heavy:
         patch["lambda_l1"] = 10.0
-    if not patch or "lambda_l1" in patch:
+    if heavy or not patch:
         patch["lambda_mode_seeking"] = 0.3
     return patch
 
@@ -61,18 +64,17 @@ def _listen(log: RunLog) -> dict[str, object]:
 def mode_collapse(log: RunLog) -> Diagnosis | None:
     """Samples have become alike that were not: of many pictures that would do, G paints the one that D fell for."""
     name, diversity = _diversity(log)
-    if len(diversity) < 3:
+    if len(diversity) < 4:
         return None
-    highest = max(value for _, value in diversity[:-1])
+    # The first is of networks that know nothing; what was high once only was chance.
+    highest = sorted(value for _, value in diversity[1:])[-2]
     now = max(value for _, value in diversity[-2:])
     alike = _is_unconditional(log) and now < SAME[name]
     if not alike and (highest < ONCE or now > FALLEN * highest):
         return None
     values = {"highest": short(highest), "diversity": short(now)}
     drawn = chart(line("diversity", diversity))
-    patch: dict[str, object] = {}
-    if log.options.get("lambda_mode_seeking") == 0.0 and not _is_unconditional(log):
-        patch = {"lambda_mode_seeking": 0.3}
+    patch = {"lambda_mode_seeking": 0.3} if log.number("lambda_mode_seeking") == 0 else {}
     return Diagnosis("mode_collapse", "ill", log.last, values, patch, drawn)
 
 
@@ -92,18 +94,18 @@ def _is_unconditional(log: RunLog) -> bool:
 def posterior_collapse(log: RunLog) -> Diagnosis | None:
     """Codes of all photos are alike: E tells G nothing."""
     kl = _kl(log)
-    if len(kl) < 5 or log.weight("kl") <= 0:
+    if len(kl) < 5 or log.weight("kl") <= 0 or _warming_up(log):
         return None
     now, highest = mean_of(recent(kl)), max(value for _, value in kl)
     no_pixels = not any(log.weight(term) for term in ("l1", "l2", "perceptual"))
-    fell = now < (0.6 if no_pixels else 0.3) * highest or log.young >= LATE
+    fell = (highest >= SPOKE and now < (0.6 if no_pixels else 0.3) * highest) or log.learnt >= LATE
     if not fell or now >= (MUTED if no_pixels else SILENT):
         return None
     values = {"kl": short(now), "highest": short(highest), "weight": short(log.weight("kl"))}
     drawn = chart(line("kl_per_dim", kl))
     if no_pixels:
         return Diagnosis("posterior_collapse", "ill", log.last, values, {"lambda_l1": 10.0}, drawn, "no_pixels")
-    weight = log.options.get("lambda_kl")
+    weight = log.number("lambda_kl")
     patch = {"lambda_kl": 0.01 if weight > 0.01 else short(weight / 10)} if weight else {}
     return Diagnosis("posterior_collapse", "ill", log.last, values, patch, drawn)
 
@@ -113,19 +115,25 @@ def posterior_far(log: RunLog) -> Diagnosis | None:
     """Codes of photos are not where random codes are: reconstructions are fine and samples are not."""
     kl = _kl(log)
     late = recent(kl)
-    if len(late) < 4 or (now := mean_of(late)) < FAR_WATCH:
+    if _warming_up(log) or len(late) < 4 or (now := mean_of(late)) < FAR_WATCH:
         return None
     if now < kl[0][1] / 2 and now < FAR_ILL:  # it starts far off, and is on its way
         return None
     gap = log.metric("encoded_random_l1_gap")
     values = {"kl": short(now), "gap": short(gap[-1][1]) if gap else 0.0, "weight": short(log.weight("kl"))}
     drawn = chart(line("kl_per_dim", kl), level=3.0)
-    weight, patch = log.options.get("lambda_kl"), {}
+    weight, patch = log.number("lambda_kl"), {}
     if weight is not None and log.options.get("objective") in ("bicyclegan", "cvae-gan"):
         patch = {"lambda_kl": max(0.01, short(3 * weight))}
     named = log.options.get("objective") == "cae-gan"  # it has no KL, and the paper says what follows
     severity = "ill" if now >= FAR_ILL and not named else "watch"
-    return Diagnosis("posterior_far", severity, log.last, values, patch, drawn, "" if log.weight("kl") else "no_kl")
+    variant = " ".join(("no_kl",) * (not log.weight("kl")) + ("unmeasured",) * (not gap))
+    return Diagnosis("posterior_far", severity, log.last, values, patch, drawn, variant)
+
+
+def _warming_up(log: RunLog) -> bool:
+    """Whether KL has not its full weight yet: then codes are meant to run free."""
+    return 0 < log.weight("kl") < 0.9 * (log.number("lambda_kl") or 0.0)
 
 
 def _kl(log: RunLog) -> list[Point]:

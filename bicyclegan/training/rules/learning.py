@@ -7,13 +7,15 @@ from itertools import pairwise
 
 from bicyclegan.training.rules.adversary import SCALES
 from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short
-from bicyclegan.training.run_log import Point, RunLog, is_number, mean_of, median_of, recent
+from bicyclegan.training.run_log import USUAL_RATE, Point, RunLog, is_number, mean_of, median_of, recent
 
 NOT_FINITE = ("train_nan", "train_weights")
 """Findings with which the trainer ends a run."""
-TOLD = re.compile(r"Step (\d+): the loss ([\w, ]+) is")
-"""What the trainer says of it."""
-USUAL_RATE = 2e-4
+TOLD = (
+    re.compile(r"Step (\d+): the loss ([\w, ]+) is"),
+    re.compile(r"After step (\d+) numbers are NaN or infinite \(([\w, ]+)\)"),
+)
+"""What trainers say of it."""
 HIGH_RATE, LOW_RATE = 4e-3, 5e-6
 """Learning rates of Adam above and below which GANs are not trained; in between 1e-4 to 1e-3 is usual."""
 NO_BETTER = 0.9
@@ -22,8 +24,10 @@ EXPLODING, GROWING = 2000.0, 300.0
 """L2 norm of a gradient that is out of bounds, and that is on its way there."""
 LARGEST = {"l1": 2.0, "l2": 4.0}
 """Mean losses of pictures in [-1, 1] that cannot be larger: it is a sum."""
-HIGH_SCORE, LOW_SCORE = 0.62, 0.38
-"""A score swings when it goes from above the one to below the other and back."""
+HIGH_SCORE, LOW_SCORE = 0.65, 0.3
+"""A score swings when it goes from above the one to below the other and back: further than by noise."""
+FEW_LINES = 60
+"""Newest lines that are looked at: what happens now and then in a long run is no oscillation."""
 SWINGS_WATCH, SWINGS_ILL = 4, 6
 NO_PROGRESS = 2000
 """Updates before which nobody speaks of a plateau."""
@@ -37,13 +41,13 @@ def not_a_number(log: RunLog) -> Diagnosis | None:
     failed = log.ended is not None and log.ended.reason == "failed" and found
     if not failed and not broken:
         return None
-    match = TOLD.match(found[-1].evidence) if found else None
+    match = next(filter(None, (each.match(found[-1].evidence) for each in TOLD)), None) if found else None
     step = int(match[1]) if match else max(log.last, found[-1].step if found else 0)
     names = match[2] if match else ", ".join(broken) or "weights"
-    rate, patch = log.options.get("learning_rate"), {}
-    if is_number(rate):
+    rate, patch = log.number("learning_rate"), {}
+    if rate is not None:
         patch = {"learning_rate": short(rate / 4)}
-        if not log.options.get("clip_norm"):
+        if log.number("clip_norm") == 0:
             patch["clip_norm"] = 10.0
     norms = log.series("gradient_norms", "generator")
     drawn = chart(line("gradient.generator", norms))
@@ -67,27 +71,30 @@ def rate_high(log: RunLog) -> Diagnosis | None:
     worse = late > 1.15 * best or late > NO_BETTER * curve[0][1]
     values = {"rate": rate, "times": short(rate / USUAL_RATE)}
     drawn = chart(line("learnt", curve))
-    severity = "ill" if dead or worse else "watch"
-    return Diagnosis("rate_high", severity, log.last, values, _set_rate(log), drawn)
+    if dead or worse:
+        return Diagnosis("rate_high", "ill", log.last, values, _set_rate(log), drawn)
+    return Diagnosis("rate_high", "watch", log.last, values, _set_rate(log), drawn, "early")
 
 
 @rule("rate_low", least=80)
 def rate_low(log: RunLog) -> Diagnosis | None:
     """Steps so small that nothing moves."""
     rate, curve = _rate(log), _learnt(log)
-    warming_up = log.young < 2 * (log.options.get("lr_warmup") or 0)
-    if not 0 < rate < LOW_RATE or len(curve) < 6 or warming_up:
+    warming_up = log.young < 2 * (log.number("lr_warmup") or 0)
+    if not 0 < rate < LOW_RATE or len(curve) < 6 or warming_up or curve[0][1] <= 0:
         return None
     late = mean_of(recent(curve, share=0.2))
     values = {"rate": rate, "times": short(USUAL_RATE / rate), "kept": short(100 * late / curve[0][1])}
-    severity = "ill" if late > NO_BETTER * curve[0][1] else "watch"
+    finer = bool(log.options.get("init_from"))  # of a model that is good already nothing else is expected
+    severity = "ill" if late > NO_BETTER * curve[0][1] and not finer else "watch"
     return Diagnosis("rate_low", severity, log.last, values, _set_rate(log), chart(line("learnt", curve)))
 
 
 def _rate(log: RunLog) -> float:
-    """Highest learning rate of G so far: it may rise at first and falls in the end."""
-    rates = [each.learning_rates.get("generator") for each in log.steps if each.step > log.since]
-    return max(filter(is_number, rates), default=0.0)
+    """Learning rate as it was set, or the highest so far: schedules let it rise at first and fall in the end."""
+    if told := log.number("learning_rate"):
+        return told
+    return max((rate for each in log.steps if is_number(rate := each.learning_rates.get("generator"))), default=0.0)
 
 
 def _learnt(log: RunLog) -> list[Point]:
@@ -120,7 +127,7 @@ def exploding(log: RunLog) -> Diagnosis | None:
         return None
     norms = log.series("gradient_norms", worst[1])
     values = {"norm": short(worst[0]), "network": worst[1]}
-    patch = {"clip_norm": 10.0} if "clip_norm" in log.options and not log.options["clip_norm"] else {}
+    patch = {"clip_norm": 10.0} if log.number("clip_norm") == 0 else {}
     severity = "ill" if worst[0] >= EXPLODING else "watch"
     return Diagnosis("exploding", severity, log.last, values, patch, chart(line(f"gradient.{worst[1]}", norms)))
 
@@ -134,17 +141,16 @@ def oscillation(log: RunLog) -> Diagnosis | None:
     most: tuple[int, str, list[Point]] = (0, "", [])
     for name in ("fake_random", "fake_encoded", "real_random", "real_encoded"):
         points = [(step, says(value)) for step, value in log.series("scores", name)]
-        swings = _swings(recent(points, share=0.6))
+        swings = _swings(recent(points, share=0.8)[-FEW_LINES:])
         if swings > most[0]:
             most = (swings, name, points)
     swings, name, points = most
     if swings < SWINGS_WATCH:
         return None
-    options, patch = log.options, {}
-    rate = options.get("learning_rate")
-    if is_number(rate):
+    rate, patch = log.number("learning_rate"), {}
+    if rate is not None:
         patch["learning_rate"] = short(rate / 2)
-    if options.get("instance_noise") == 0.0:
+    if log.number("instance_noise") == 0:
         patch["instance_noise"] = 0.2
     severity = "ill" if swings >= SWINGS_ILL else "watch"
     drawn = chart(line(f"score.{name}", points), level=0.5)

@@ -7,12 +7,14 @@ from bicyclegan.training.run_log import RunLog, mean_of, recent
 
 FULL_RANGE = 1.001
 """How far a picture may leave [-1, 1] by rounding."""
-BELOW_ZERO = -0.05
-"""Photos of anything have a pixel that is darker than this somewhere in many updates."""
+BELOW_ZERO, NEAR_ZERO = -0.05, 0.1
+"""Photos of anything have a pixel darker than the one somewhere in many updates; in [0, 1] black is below the other."""
 FINE = 0.15
 """Share of the photos' fine detail below which samples are blurred."""
 TAUGHT = 0.05
 """Share of G's gradient that must come from discriminators, or nobody asks for detail."""
+SOME_UPDATES, MANY_UPDATES = 900, 5000
+"""At the usual learning rate, before which pictures are blurred anyway."""
 BORDER_WATCH, BORDER_ILL = 0.15, 0.3
 """Edges in the border frame beyond those of photos, in units of the edges of whole photos."""
 FEW, VERY_FEW = 50, 12
@@ -39,42 +41,34 @@ def inputs_range(log: RunLog) -> Diagnosis | None:
         return Diagnosis("inputs_range", "ill", log.last, values, chart=drawn, variant="outside")
     if low < BELOW_ZERO:
         return None
-    both = all(value >= BELOW_ZERO for _, value in lows["a"])
+    # Lines are black: sketches tell for sure. A GAN without sketches may have learnt from pale photos.
+    sketch = min((value for _, value in lows["a"]), default=low)
+    both = BELOW_ZERO <= sketch <= NEAR_ZERO and low <= NEAR_ZERO
     return Diagnosis("inputs_range", "ill" if both else "watch", log.last, values, chart=drawn)
 
 
-@rule("blur", least=150)
+@rule("blur", least=100)
 def blur(log: RunLog) -> Diagnosis | None:
     """Samples without fine detail: only the discriminators ask for it."""
     detail = log.metric("high_frequency")
     if len(detail) < 2 or mean_of(detail[-2:]) >= FINE:
         return None
-    taught = _taught(log)
+    shares = log.adversarial_shares()
+    taught = mean_of(recent(shares, least=2)) if len(shares) >= 2 else None
     values = {"detail": short(100 * detail[-1][1]), "share": short(100 * (taught or 0.0))}
     drawn = chart(line("high_frequency", detail), level=1.0)
-    if taught is not None and 0 < taught < TAUGHT:  # 0: see `no_adversarial_gradient`
-        return Diagnosis("blur", "ill", log.last, values, _teach(log), drawn, "untaught")
-    if log.young >= 5000:
+    weights = _teach(log)
+    if taught is not None and 0 < taught < TAUGHT and weights and log.learnt >= SOME_UPDATES:
+        return Diagnosis("blur", "ill", log.last, values, weights, drawn, "untaught")
+    if log.learnt >= MANY_UPDATES:
         return Diagnosis("blur", "watch", log.last, values, {}, drawn)
     return None
-
-
-def _taught(log: RunLog) -> float | None:
-    """Share of G's gradient that comes from discriminators; None where nobody measured twice."""
-    lines = [each for each in log.steps if each.gradient_shares and each.step > log.since]
-    if len(lines) < 2:
-        return None
-    sums = [
-        sum(value or 0.0 for name, value in each.gradient_shares.items() if name.startswith("gan")) for each in lines
-    ]
-    return mean_of(recent([(each.step, value) for each, value in zip(lines, sums, strict=True)], least=2))
 
 
 def _teach(log: RunLog) -> dict[str, object]:
     """Weights as the paper has them."""
     usual = {"lambda_gan": 1.0, "lambda_gan2": 1.0, "lambda_l1": 10.0, "pixel_loss": "l1"}
-    options = log.options
-    return {name: value for name, value in usual.items() if name in options and options[name] != value}
+    return {name: value for name, value in usual.items() if log.options.get(name, value) != value}
 
 
 @rule("border", least=100)
@@ -84,10 +78,10 @@ def border(log: RunLog) -> Diagnosis | None:
     if len(excess) < 2:
         return None
     least = min(value for _, value in excess[-2:])
-    if least < BORDER_WATCH:
-        return None
     ratio = log.metric("border_energy")
-    values = {"excess": short(100 * excess[-1][1]), "ratio": short(ratio[-1][1]) if ratio else 0.0}
+    if least < BORDER_WATCH or not ratio:
+        return None
+    values = {"excess": short(100 * excess[-1][1]), "ratio": short(ratio[-1][1])}
     drawn = chart(line("border_excess", excess), level=0.0)
     return Diagnosis("border", "ill" if least >= BORDER_ILL else "watch", log.last, values, chart=drawn)
 
@@ -96,14 +90,13 @@ def border(log: RunLog) -> Diagnosis | None:
 def few_pictures(log: RunLog) -> Diagnosis | None:
     """So few that D and E know each by heart."""
     count = log.data.report.get("train") if log.data else None
-    if not isinstance(count, int) or count >= FEW or not log.steps:
+    if not isinstance(count, int) or not 0 < count < FEW or not log.steps:
         return None
-    epochs = log.steps[-1].epoch
+    epochs = log.epoch
     values = {"count": count, "epochs": short(epochs)}
     ill = count < VERY_FEW and epochs >= SEEN
     severity = "ill" if ill else "watch" if epochs >= SEEN else "note"
-    usual = {"flip": 0.5, "rotation": 8.0, "scale": 0.1, "hue": 0.3}
-    weaker = {name: value for name, value in usual.items() if log.options.get(name, value) < value}
+    more = log.below({"flip": 0.5, "rotation": 8.0, "scale": 0.1, "hue": 0.3})
     reconstruction = log.metric("reconstruction_l1")
     drawn = chart(line("l1", log.series("losses", "l1")), line("reconstruction_l1", reconstruction))
-    return Diagnosis("few_pictures", severity, log.last, values, weaker, drawn)
+    return Diagnosis("few_pictures", severity, log.last, values, more, drawn)

@@ -50,7 +50,9 @@ class Diagnosis:
     """Fields of the config to change, by name; empty where the fault is in the code or the pictures."""
     chart: Chart | None = None
     variant: str = ""
-    """Which of several causes it has, where the sentences differ."""
+    """Which of several sentences are meant, words with blanks between."""
+    follows: str = ""
+    """Name of the finding that it follows from: to be mended first, and alone."""
 
 
 Judge: TypeAlias = Callable[[RunLog], "Diagnosis | None"]
