@@ -38,7 +38,15 @@ def apply(jobs: Jobs, id: str, finding: str) -> dict[str, Any]:
     jobs.end(id)
     made = newest_step(run)
     changes |= _steps(JobFiles(run.root).notes(), made, config.steps)
-    jobs.resume(id, changes, cured=True)
+    try:
+        jobs.resume(id, changes, cured=True)
+    except UserError as error:
+        raise UserError(
+            "cure_stopped",
+            "The run has stopped after step {step}, but could not go on with the change: {why} Try again later.",
+            step=made,
+            why=error,
+        ) from None
     return changes
 
 

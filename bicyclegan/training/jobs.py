@@ -178,7 +178,8 @@ class Jobs:
         self._check_idle(run)
         if run.config_file.exists():
             raise UserError("job_begun", "This run has begun already: resume it, or make a new one.")
-        config = placed(config, run.root, self.device)
+        # Lessons are so small that nothing else is faster than a CPU, and everybody gets the same figures.
+        config = placed(config, run.root, "cpu" if notes.lesson else self.device)
         check_config(config.pictures() if isinstance(config, DcganConfig) else config, run, resume=False)
         return replace(notes, config=config.to_json())
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bicyclegan.errors import UserError
 from bicyclegan.training import lab
+from bicyclegan.training.config import TrainConfig
 from bicyclegan.training.cure import apply, can_apply, changes_of
 from bicyclegan.training.doctor_report import problem_text, settings
 from bicyclegan.training.health import RULES, Diagnosis, RunLog, diagnose, read_log, words
@@ -22,7 +23,7 @@ from bicyclegan.training.run_folder import RunFolder
 from bicyclegan.ui.i18n import text
 from bicyclegan.ui.run_rights import refuse_elsewhere
 from bicyclegan.ui.studio import has_shared_gpu
-from bicyclegan.ui.train_answers import TrainAnswers
+from bicyclegan.ui.train_answers import TrainAnswers, told_without_paths
 from bicyclegan.ui.train_tasks import Progress, Tell
 from bicyclegan.ui.wanted import Wanted
 
@@ -49,8 +50,9 @@ SERIES = {
     "dcgan-unit-range": ("inputs.b_min", "score.fake_random"),
 }
 """Numbers that tell what goes wrong in a lesson, as `watch` calls them."""
-STARTING_SECONDS, SECONDS_A_STEP = 10, 0.14
-"""What a lesson takes on two cores, about: both of its processes load PyTorch, then make updates."""
+QUICK, SLOW = (10, 0.07), (20, 0.3)
+"""Seconds that a lesson takes on two cores, to load PyTorch and for every step of both sides: on a machine that has
+nothing else to do, and on a busy one."""
 
 
 class LabAnswers:
@@ -89,13 +91,19 @@ class LabAnswers:
             return RunLog(), []
         key = (str(run.root), about.st_size, about.st_mtime_ns)
         with self._lock:
-            if key not in self._reports:
+            known = self._reports.get(key)
+        if known is None:
+            try:
                 log = read_log(run.events_file)
-                self._reports[key] = log, diagnose(log)
+            except UserError as error:
+                raise told_without_paths(error, run.root) from None
+            known = log, diagnose(log)  # not under the lock: others wait for their own
+        with self._lock:
+            self._reports[key] = known
             self._reports.move_to_end(key)
             while len(self._reports) > KEPT_REPORTS:
                 self._reports.popitem(last=False)
-            return self._reports[key]
+        return known
 
     def _patient(self, run: RunFolder, log: RunLog, visitor: str) -> Patient:
         options, _ = settings(run.root, log.options)
@@ -147,7 +155,7 @@ class LabAnswers:
 
     def lab_discard(self, wanted: Wanted) -> dict[str, Any]:
         """Throw both sides away. The page has asked whether that is meant."""
-        sides = [self._side(wanted.text(side)) for side in lab.SIDES]
+        sides = [self._side(wanted.text(side), wanted.visitor) for side in lab.SIDES]
         runs = [run for run in sides if run is not None]
         for run in runs:
             self.jobs.stop(run)
@@ -156,8 +164,8 @@ class LabAnswers:
             self.jobs.delete(run)
         return {}
 
-    def _side(self, run: str) -> str | None:
-        """A run of the lab; None where it is gone already. Raises `UserError` for any other."""
+    def _side(self, run: str, visitor: str) -> str | None:
+        """A run of the lab; None where it is gone already. Raises `UserError` for any other, and for others' runs."""
         try:
             folder = self.jobs.folder(run)
         except UserError:
@@ -165,6 +173,8 @@ class LabAnswers:
         notes = JobFiles(folder.root).notes()
         if notes is None or not notes.lesson:
             raise UserError("lab_no_side", "This run is no part of a lesson: it is deleted among the runs.")
+        if notes.public or not self.rights.may_steer(run, visitor):
+            raise UserError("train_public", "This run was started on the studio's own machine: it is steered there.")
         return run
 
 
@@ -211,8 +221,10 @@ def _finding(diagnosis: Diagnosis, lang: Language, patient: Patient) -> dict[str
 def _lesson(name: str, lang: Language) -> dict[str, Any]:
     taught, key = lab.LESSONS[name], name.replace("-", "_")
     parts = {part: text(lang, f"lesson.{key}_{part}") for part in ("title", "what", "look", "remedy")}
-    seconds = round(STARTING_SECONDS + SECONDS_A_STEP * taught.config.steps)
-    return {"name": name, **parts, "series": list(SERIES[name]), "seconds": seconds, "changes": _cure(taught)}
+    minutes = [max(1, round((start + step * taught.config.steps) / 60)) for start, step in (QUICK, SLOW)]
+    sketches = isinstance(taught.config, TrainConfig)
+    about = {"series": list(SERIES[name]), "minutes": minutes, "sketches": sketches, "changes": _cure(taught)}
+    return {"name": name, **parts, **about}
 
 
 def _cure(taught: lab.Lesson) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ class TrainAnswers:
             "usable": (folder.latest / CONFIG_FILE).is_file(),
             **vars(status),
             "tail": _without_paths(status.tail, folder.root),
-            "error": status.error and _told_without_paths(status.error, folder.root),
+            "error": status.error and told_without_paths(status.error, folder.root),
             "pictures": _count_files(self._pictures(run)) if status.state == "draft" else 0,
         }
 
@@ -336,7 +336,8 @@ def _without_paths(text: str, root: Path) -> str:
     return text
 
 
-def _told_without_paths(error: UserError, root: Path) -> UserError:
+def told_without_paths(error: UserError, root: Path) -> UserError:
+    """The same mistake, without where things lie on this machine."""
     texts = {name: str(value) for name, value in error.values.items() if isinstance(value, (str, Path))}
     shown = {name: _without_paths(text, root) for name, text in texts.items()}
     told = error.to_json()
