@@ -10,7 +10,7 @@ from bicyclegan.ui.panel import Panel
 
 WATCHING = ("run_news.js", "small_chart.js", "doctor.js")
 """Scripts of a panel that watches runs and shows what the doctor finds; their look is that of `doctor.css`."""
-WATCHING_TEXTS = for_js("doctor")
+WATCHING_TEXTS = joined(for_js("doctor"), for_js("sheet"))
 """What they say."""
 
 

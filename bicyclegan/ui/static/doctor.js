@@ -88,9 +88,10 @@ function findingCard(finding, foot = []) {
   return card;
 }
 
-/** What is said where nothing was found, or not yet. */
-function calmText({ steps, checks, rules, more, enough }) {
+/** What is said where nothing was found, or not yet. ended: no more steps come. */
+function calmText({ steps, checks, rules, more, enough }, ended) {
   const words = { steps: steps.toLocaleString(studio.language), checks, rules, more: more.toLocaleString(studio.language) };
-  if (!checks || !steps) return t("needsSteps", words);
-  return enough ? t("nothingFound", words) : t("nothingSoFar", words);
+  if (!checks || !steps) return t(ended ? "tooFewSteps" : "needsSteps", words);
+  if (enough) return t("nothingFound", words);
+  return t(ended ? "nothingFoundEnded" : "nothingSoFar", words);
 }

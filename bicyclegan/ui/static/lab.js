@@ -18,10 +18,11 @@ const STATES = {
   died: "stateDied",
 };
 
-let lessons = []; // {name, title, what, look, seconds, series, remedy, changes} as Python tells of them
+let lessons = []; // {name, title, what, look, minutes, series, sketches, remedy, changes} as Python tells of them
 let elsewhere = false; // whether this server cannot train
-let kept = storedLessons(); // name of a lesson -> {sick, healthy}, ids of runs
+let kept = storedLessons(); // name of a lesson -> {sick, healthy, finding}: ids of runs, the doctor's finding before the cure
 let statuses = new Map(); // id -> as `train_runs` tells of it
+const judgedIll = new Map(); // id of a sick run that ended early, and its step -> whether the doctor calls it ill
 let opened = null; // name of the lesson that is looked at
 let looking = null; // timer
 
@@ -83,9 +84,10 @@ const look = studio.newestOnly(async () => {
   const answer = ids.length ? await studio.ask("train_runs", { ids }) : { runs: [] };
   if (!answer.error) {
     statuses = new Map(answer.runs.map((run) => [run.id, run]));
-    const gone = Object.keys(kept).filter((name) => !SIDES.some((side) => statusOf(name, side)) && Object.values(kept[name]).every((id) => ids.includes(id)));
+    const gone = Object.keys(kept).filter((name) => !SIDES.some((side) => statusOf(name, side)) && SIDES.every((side) => ids.includes(kept[name][side])));
     if (gone.length) keepLessons(Object.fromEntries(Object.entries(kept).filter(([name]) => !gone.includes(name))));
   }
+  await Promise.all(Object.keys(kept).map(judgeEarlyEnd));
   showAll();
   await lookAtLesson();
   if (answer.error || Object.keys(kept).some((name) => livingSides(name).length)) looking = setTimeout(look, LAB_MS);
@@ -102,29 +104,69 @@ function showAll() {
   showLesson();
 }
 
-function lessonCard({ name, title, what, seconds }) {
+function lessonCard(lesson) {
+  const { name, title, what } = lesson;
   const item = document.createElement("div");
   item.setAttribute("role", "listitem");
   const card = document.createElement("button");
   card.type = "button";
   card.className = "lesson-card";
   card.dataset.key = name;
-  card.append(textIn("b", "", title), textIn("span", "what", what), textIn("span", `quiet ${livingSides(name).length ? "going" : ""}`, cardState(name, seconds)));
+  const foot = textIn("span", "row", "");
+  const [kind, text] = cardState(lesson);
+  if (lesson === lessons[0] && !pairOf(name)) foot.append(textIn("span", "chip first", t("startHere")));
+  foot.append(textIn("span", kind, text));
+  card.append(textIn("b", "", title), textIn("span", "what", what), foot);
   card.addEventListener("click", () => openLesson(name));
   item.append(card);
   return item;
 }
 
-function cardState(name, seconds) {
-  if (!pairOf(name)) return aboutTime(seconds);
-  if (livingSides(name).length) return t("cardGoing", { sides: SIDES.map((side) => stepsText(statusOf(name, side))).join(" · ") });
+/** Class and text of what a card says of its lesson. */
+function cardState({ name, minutes }) {
+  if (!pairOf(name)) return ["quiet", aboutTime(minutes)];
   const sick = statusOf(name, "sick");
-  if (!sick) return t("cardOver");
-  return sick.cured === null ? t("cardEnded") : t("cardCured");
+  const living = livingSides(name);
+  if (!sick) return ["chip", t("cardOver")];
+  if (isCureWaiting(sick)) return ["chip going", t("cardCureWaits")];
+  if (sick.cured !== null && isAlive(sick)) return ["chip going", t("cardCureGoing", { percent: percentOf([sick], sick.cured) })];
+  if (isCured(sick)) return ["chip cured", t("cardCured")];
+  if (living.length && living.every((side) => statusOf(name, side).state === "waiting" && statusOf(name, side).ahead > 0)) return ["chip", t("cardWaiting")];
+  if (living.length) return ["chip going", t("cardGoing", { percent: percentOf(SIDES.map((side) => statusOf(name, side)).filter(Boolean)) })];
+  return isReady(name) ? ["chip ready", t("cardEnded")] : ["chip", t(STATES[sick.state] ?? "stateStopped")];
 }
 
-const stepsText = (status) => (status ? `${number(status.step)} / ${number(status.steps)}` : "–");
-const aboutTime = (seconds) => (seconds < 50 ? t("aboutSeconds", { count: 10 * Math.ceil(seconds / 10) }) : t("aboutMinutes", { count: Math.max(1, Math.round(seconds / 60)) }));
+/** How much of the steps after `from` is done by some runs together. */
+function percentOf(runs, from = 0) {
+  const sum = (values) => values.reduce((total, value) => total + value - from, 0);
+  return Math.floor((100 * sum(runs.map(({ step }) => step))) / Math.max(1, sum(runs.map(({ steps }) => steps))));
+}
+
+const aboutTime = ([low, high]) => (low === high ? t("aboutMinutes", { count: low }) : t("aboutMinutesRange", { low, high }));
+
+// ---- what a sick run is ready for
+
+const isCureWaiting = (sick) => sick.cured !== null && isAlive(sick) && sick.step <= sick.cured;
+const isCured = (sick) => sick.cured !== null && !isAlive(sick) && hasAllSteps(sick);
+const hasAllSteps = ({ step, steps }) => step > 0 && step >= steps;
+const stateKey = (id, { step }) => `${id} ${step}`;
+
+/** A run that ended early may show its illness all the same: the doctor is asked once. */
+async function judgeEarlyEnd(name) {
+  const sick = statusOf(name, "sick");
+  if (!sick || isAlive(sick) || sick.cured !== null || !sick.step || hasAllSteps(sick)) return;
+  const { sick: id } = pairOf(name);
+  if (judgedIll.has(stateKey(id, sick))) return;
+  const report = await studio.ask("run_doctor", { run: id, language: studio.language });
+  if (!report.error) judgedIll.set(stateKey(id, sick), report.findings.some(({ severity }) => severity === "ill"));
+}
+
+/** Whether the cure makes sense: both sides have ended, and the sick one has shown what it can. */
+function isReady(name) {
+  const sick = statusOf(name, "sick");
+  if (!sick || sick.cured !== null || livingSides(name).length) return false;
+  return hasAllSteps(sick) || judgedIll.get(stateKey(pairOf(name).sick, sick)) === true;
+}
 
 // ---- what can be done with a lesson
 
@@ -175,7 +217,12 @@ const resumable = (name) => SIDES.filter((side) => ["stopped", "died"].includes(
 
 act("stop", (name) => askSides("train_stop", name, livingSides(name)));
 act("resume", (name) => askSides("train_resume", name, resumable(name)));
-act("cure", (name) => askAnyway("lab_cure", { id: pairOf(name).sick }));
+act("cure", async (name) => {
+  const finding = sides.sick.report?.findings[0] ?? null;
+  if (!(await askAnyway("lab_cure", { id: pairOf(name).sick }))) return;
+  keepLessons({ ...kept, [name]: { ...pairOf(name), finding } });
+  if (name === opened) sides.sick.report = null; // it is of the time before
+});
 
 find("[data-action=back]").addEventListener("click", () => openLesson(null));
 find("[data-action=discard]").addEventListener("click", () => {
@@ -187,7 +234,8 @@ find("[data-action=keep]").addEventListener("click", () => {
   find("[data-action=discard]").focus();
 });
 act("discard-now", async (name) => {
-  if (!(await askAnyway("lab_discard", pairOf(name)))) return;
+  const { sick, healthy } = pairOf(name);
+  if (!(await askAnyway("lab_discard", { sick, healthy }))) return;
   keepLessons(Object.fromEntries(Object.entries(kept).filter(([each]) => each !== name)));
   find(".confirm").hidden = true;
   forgetSides();

@@ -69,13 +69,15 @@ function showLesson() {
   find(".lesson .what").textContent = lesson.what;
   find(".look span").textContent = lesson.look;
   find(".ready").hidden = Boolean(pair) || elsewhere;
-  find(".ready p").textContent = t("ready", { time: aboutTime(lesson.seconds) });
+  find(".ready p").textContent = t("ready", { time: aboutTime(lesson.minutes) });
   const living = pair ? livingSides(opened) : [];
   const stopping = living.length > 0 && living.every((side) => statusOf(opened, side).state === "stopping");
   find("[data-action=stop]").hidden = !living.length || stopping;
   find("[data-action=resume]").hidden = !pair || living.length > 0 || !resumable(opened).length || elsewhere;
   find("[data-action=discard]").hidden = !pair;
   for (const part of [".sides", ".story", ".verdicts"]) find(part).hidden = !pair;
+  find(".painted").hidden = !pair || !lesson.sketches;
+  find(".dreamt").hidden = !pair || lesson.sketches;
   find(".cure").hidden = true;
   if (!pair) return;
   showSides();
@@ -127,10 +129,19 @@ function showBefore(box, cured) {
   box.querySelector(".spring").textContent = stepText(sides.sick.before?.step ?? cured);
 }
 
+/** Instead of a sheet. */
+function noSheetText(status, state, isCure) {
+  if (!isAlive(status)) return t("noSheet");
+  if (state === "waiting") return t("waits", { ahead: status.ahead });
+  return t(isCure ? "firstCured" : "firstSheet");
+}
+
 function showSide(box, side, cured) {
   const status = statusOf(opened, side);
-  const { data, sheet } = sides[side];
-  box.querySelector("h4").textContent = side === "sick" && cured !== null ? t("curedSide") : t(HEADS[side]);
+  const { data } = sides[side];
+  const isCure = side === "sick" && cured !== null;
+  const sheet = isCure && sides.sick.sheet?.step <= cured ? null : sides[side].sheet;
+  box.querySelector("h4").textContent = isCure ? t("curedSide") : t(HEADS[side]);
   const state = status?.state === "waiting" && status.ahead === 0 ? "starting" : status?.state;
   const chip = box.querySelector(".chip");
   chip.className = `chip ${state ?? ""}`;
@@ -138,7 +149,7 @@ function showSide(box, side, cured) {
   box.querySelector(".spring").textContent = status ? t("stepOf", { step: number(status.step), steps: number(status.steps) }) : "";
   Object.assign(box.querySelector("progress"), { max: Math.max(1, status?.steps ?? 1), value: status?.step ?? 0 });
   showSheet(box, sheet, side);
-  box.querySelector(".sheet p").textContent = state === "waiting" ? t("waits", { ahead: status.ahead }) : t("firstSheet");
+  box.querySelector(".sheet p").textContent = noSheetText(status, state, isCure);
   const told = box.querySelector(".told");
   told.textContent = ["failed", "died"].includes(state) ? status.error ?? "" : "";
   told.hidden = !told.textContent;
@@ -151,7 +162,8 @@ function lineOf(side, name) {
   for (const { steps, series } of data ? [data, data.validations] : []) {
     if (series[name]?.some((value) => value !== null)) {
       const told = series[name].map((value, k) => [steps[k], value]).filter(([, value]) => value !== null); // shares come now and then
-      return { kind: side, text: t(HEADS[side]), steps: told.map(([step]) => step), values: told.map(([, value]) => value) };
+      const isCure = side === "sick" && (statusOf(opened, "sick")?.cured ?? null) !== null;
+      return { kind: side, text: t(isCure ? "curedCurve" : HEADS[side]), steps: told.map(([step]) => step), values: told.map(([, value]) => value) };
     }
   }
   return null;
@@ -181,11 +193,12 @@ let judged = []; // what the verdicts on the page were made of
 
 function showVerdicts() {
   find(".verdicts").hidden = SIDES.every((side) => !sides[side].report?.steps);
-  const now = [opened, statusOf(opened, "sick")?.cured, ...SIDES.map((side) => sides[side].report)];
+  const now = [opened, statusOf(opened, "sick")?.cured, ...SIDES.flatMap((side) => [sides[side].report, isAlive(statusOf(opened, side))]), doctorWaits("sick")];
   if (find(".verdicts").children.length && now.every((value, k) => value === judged[k])) return;
   judged = now;
-  const open = new Set(findAll(".verdict details[open]").map((details) => details.closest(".verdict").dataset.side));
-  const boxes = SIDES.map((side) => verdictOf(side, open.has(side)));
+  const open = new Set(findAll(".verdict details[open] > summary").map(({ dataset }) => dataset.key));
+  const boxes = SIDES.map(verdictOf);
+  for (const box of boxes) box.querySelectorAll("details").forEach((each) => { each.open = open.has(each.firstChild.dataset.key); });
   keepFocus(() => find(".verdicts").replaceChildren(...boxes));
 }
 
@@ -194,34 +207,61 @@ function doctorHead(side) {
   return (statusOf(opened, "sick")?.cured ?? null) === null ? t("doctorSick") : t("doctorCured");
 }
 
-function verdictOf(side, isOpen) {
+/** After the cure, as long as all that the doctor knows is of the time before. */
+function doctorWaits(side) {
+  const { cured = null, step = 0 } = statusOf(opened, side) ?? {};
+  return cured !== null && (step <= cured || !(sides[side].report?.steps > cured));
+}
+
+/** Findings below a line that opens them. */
+function foldedFindings(key, title, findings) {
+  const more = textIn("details", "more", "");
+  const summary = textIn("summary", "", title);
+  summary.dataset.key = key;
+  more.append(summary, ...findings.map((finding) => findingCard(finding)));
+  return more;
+}
+
+function verdictOf(side) {
   const box = textIn("div", "verdict", "");
   box.dataset.side = side;
   box.append(textIn("h4", "", doctorHead(side)));
   const { report } = sides[side];
-  if (!report) return box;
-  const [first, ...others] = report.findings;
-  if (!first) box.append(textIn("p", `calm ${report.enough ? "well" : ""}`, calmText(report)));
-  else box.append(findingCard(first));
-  if (others.length) {
-    const more = textIn("details", "more", "");
-    const summary = textIn("summary", "", t("moreFindings", { count: others.length }));
-    summary.dataset.key = `more ${side}`;
-    more.open = isOpen;
-    more.append(summary, ...others.map((finding) => findingCard(finding)));
-    box.append(more);
+  const [first, ...others] = report?.findings ?? [];
+  if (doctorWaits(side)) box.append(textIn("p", "calm", t("doctorWaits")));
+  else if (first) box.append(findingCard(first));
+  else if (report) box.append(textIn("p", `calm ${report.enough ? "well" : ""}`, calmText(report, !isAlive(statusOf(opened, side)))));
+  if (others.length && !doctorWaits(side)) box.append(foldedFindings(`more ${side}`, t("moreFindings", { count: others.length }), others));
+  const { finding } = pairOf(opened);
+  if (side === "sick" && finding && (statusOf(opened, "sick")?.cured ?? null) !== null) {
+    box.append(foldedFindings("before the cure", t("beforeFinding", { title: finding.title }), [finding]));
   }
   return box;
 }
 
 // ---- the cure
 
-/** Offered once the sick run has ended; done is done. */
-function showCure({ remedy, changes }) {
-  const sick = statusOf(opened, "sick");
-  find(".cure").hidden = !sick || isAlive(sick) || sick.cured !== null || !sick.step || elsewhere;
-  find(".cure p").textContent = remedy;
+/** Offered once both sides have ended; what was changed stays to be seen. */
+function showCure({ remedy, changes, series }) {
+  const cured = statusOf(opened, "sick")?.cured ?? null;
+  const box = find(".cure");
+  box.hidden = cured === null && (!isReady(opened) || elsewhere);
+  box.classList.toggle("done", cured !== null);
+  find(".cure h4").textContent = cured === null ? t("cure") : t("cureDone", { step: number(cured) });
+  find(".cure .how").textContent = remedy;
+  find("[data-action=cure]").hidden = cured !== null;
   find(".cure .put-right").replaceChildren(...(changes.length ? [changeList(changes)] : []));
+  const result = cured === null ? "" : resultText(series[0], cured);
+  find(".cure .result").textContent = result;
+  find(".cure .result").hidden = !result;
+}
+
+/** The number that the lesson is about, before and after the cure; empty while there is none after it. */
+function resultText(name, cured) {
+  const { steps, values } = lineOf("sick", name) ?? { steps: [], values: [] };
+  const before = values[steps.findLastIndex((step) => step <= cured)];
+  if (before === undefined || !(steps.at(-1) > cured)) return "";
+  return t("cureResult", { series: seriesText(name), before: short(before), now: short(values.at(-1)) });
 }
 
 // ---- begin

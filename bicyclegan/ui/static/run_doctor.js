@@ -36,7 +36,7 @@ function showDoctor() {
   const { findings, problems, steps: looked } = report;
   find(".doctor .looked").textContent = findings.length ? t("lookedAt", { steps: looked.toLocaleString(studio.language) }) : "";
   find(".doctor .calm").hidden = findings.length > 0;
-  find(".doctor .calm b").textContent = calmText(report);
+  find(".doctor .calm b").textContent = calmText(report, !isAlive());
   find(".doctor .calm .quiet").hidden = !report.enough;
   find(".doctor .calm").classList.toggle("well", report.enough);
   find(".doctor .problems").hidden = !problems.length;

@@ -238,6 +238,10 @@ window.studio = (() => {
     return TABS[Math.max(index, 0)];
   }
 
+  /** Which tab is open, for styles of the page: `:root[data-tab="train"]`. */
+  const markTab = () => { document.documentElement.dataset.tab = currentTab(); };
+  new MutationObserver(markTab).observe(document.documentElement, { attributeFilter: ["aria-selected"], subtree: true });
+
   const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
   const fill = (text, words = {}) => text.replace(/\{(\w+)\}/g, (all, name) => words[name] ?? all);
   let texts = {};
