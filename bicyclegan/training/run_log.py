@@ -188,7 +188,7 @@ def read_log(path: Path) -> RunLog:
             "doctor_missing",
             "There is no run in {path}: no {name}. Name the folder of a run, such as runs/shoes.",
             path=path,
-            name=EVENTS,
+            name=f"{EVENTS} or {EVENTS_FILE}",
         )
     if file.stat().st_size > MAX_BYTES:
         raise UserError(

@@ -10,5 +10,5 @@ from bicyclegan.ui.run_view import WATCHING, WATCHING_TEXTS
 def build_lab() -> Panel:
     """The lessons, and the one that is open: see static/lab.js."""
     scripts = [*WATCHING, "lab.js", "lab_lesson.js"]
-    texts = joined(for_js("lab"), WATCHING_TEXTS)
+    texts = joined(for_js("lab"), for_js("sheet"), WATCHING_TEXTS)
     return Panel("lab.html", ["doctor.css", "lab.css"], scripts, texts, elem_id="lab")

@@ -76,8 +76,9 @@ function showLesson() {
   find("[data-action=resume]").hidden = !pair || living.length > 0 || !resumable(opened).length || elsewhere;
   find("[data-action=discard]").hidden = !pair;
   for (const part of [".sides", ".story", ".verdicts"]) find(part).hidden = !pair;
-  find(".painted").hidden = !pair || !lesson.sketches;
-  find(".dreamt").hidden = !pair || lesson.sketches;
+  const painted = pair && SIDES.some((side) => sides[side].sheet);
+  find(".painted").hidden = !painted || !lesson.sketches;
+  find(".dreamt").hidden = !painted || lesson.sketches;
   find(".cure").hidden = true;
   if (!pair) return;
   showSides();
