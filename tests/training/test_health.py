@@ -131,7 +131,7 @@ SICK: dict[str, list[Event]] = {
         lines=lambda step: {"scores": {"fake_random": 0.9 if step // 30 % 2 else 0.05}},
         options={"adversarial": "lsgan"},
     ),
-    "border": run(metrics=lambda step: {"border_excess": 0.6, "border_energy": 9.0}),
+    "border": run(600, metrics=lambda step: {"border_excess": 0.6, "border_energy": 9.0}),
     "blur": run(
         1200,
         options={"lambda_gan": 0.01},

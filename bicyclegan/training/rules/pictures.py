@@ -15,6 +15,8 @@ TAUGHT = 0.05
 """Share of G's gradient that must come from discriminators, or nobody asks for detail."""
 SOME_UPDATES, MANY_UPDATES = 900, 5000
 """At the usual learning rate, before which pictures are blurred anyway."""
+PAINTS_BY_THEN = 500
+"""Updates at the usual learning rate before which all is stains."""
 BORDER_WATCH, BORDER_ILL = 0.15, 0.3
 """Edges in the border frame beyond those of photos, in units of the edges of whole photos."""
 FEW, VERY_FEW = 50, 12
@@ -75,9 +77,9 @@ def _teach(log: RunLog) -> dict[str, object]:
 def border(log: RunLog) -> Diagnosis | None:
     """Stripes and stains along the border, where losses look less."""
     excess = log.metric("border_excess")
-    if len(excess) < 2:
+    if len(excess) < 3 or log.learnt < PAINTS_BY_THEN:
         return None
-    least = min(value for _, value in excess[-2:])
+    least = min(value for _, value in excess[-3:])
     ratio = log.metric("border_energy")
     if least < BORDER_WATCH or not ratio:
         return None
