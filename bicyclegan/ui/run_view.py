@@ -18,7 +18,8 @@ def build_run_view() -> Panel:
     """The view. Which run it shows, a script says with the event `studio:run`: see static/run_view.js."""
     scripts = [*WATCHING, "run_charts.js", "run_samples.js", "run_doctor.js", "run_view.js"]
     styles = ["doctor.css", "run_view.css"]
-    view = Panel("run_view.html", styles, scripts, joined(for_js("run"), for_js("sheet"), WATCHING_TEXTS), elem_id="run-view")
+    texts = joined(for_js("run"), for_js("sheet"), WATCHING_TEXTS)
+    view = Panel("run_view.html", styles, scripts, texts, elem_id="run-view")
     # A chart of Gradio brings Plotly to the page: the panel draws with it.
     gr.Plot(go.Figure(), show_label=False, container=False, elem_id="run-plotly-source")
     return view

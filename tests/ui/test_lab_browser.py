@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,10 +104,17 @@ def test_a_lesson_is_watched_diagnosed_and_cured(student, runs):
     assert healthy.locator(".finding.ill").count() == 0
     before = student.sheet("sick")
 
+    title = finding.locator("h4").inner_text()
     student.press("cure")
+    verdict = student.lab.locator(".verdict[data-side=sick]")
+    verdict.locator("> .calm").filter(has_text="waits for the first steps after the cure").wait_for()
+    assert verdict.locator("> .finding").count() == 0, "what was found is of the time before"
     student.state("sick", "learning")
     student.state("sick", "done")
-    assert student.lab.locator(".cure").is_hidden()
+    assert student.lab.locator("[data-action=cure]").is_hidden()
+    assert "after step 160" in student.lab.locator(".cure h4").inner_text()
+    student.lab.locator(".cure .result").filter(has_text="before the cure 0, now").wait_for()
+    assert "Sick, then cured" in student.lab.locator(".curves .key").first.inner_text()
     student.page.wait_for_function(
         "before => document.querySelector('#lab .side[data-side=sick] img').src !== before", arg=before
     )
@@ -114,12 +122,18 @@ def test_a_lesson_is_watched_diagnosed_and_cured(student, runs):
     assert student.lab.locator(".curves path.mark").count() > 0
     assert "step 220 of 220" in student.lab.locator(".side[data-side=sick]").inner_text()
     student.page.wait_for_function(
-        "!document.querySelector('#lab .verdict[data-side=sick] [data-finding=no_adversarial_gradient]')"
+        "!document.querySelector('#lab .verdict[data-side=sick] > [data-finding=no_adversarial_gradient]')"
     )
+    student.page.reload()  # what was wrong is remembered
+    student = Student(student.page)
+    student.enter()
+    folded = student.lab.locator(".verdict[data-side=sick] details").filter(has_text=f"Before the cure: {title}")
+    folded.locator("summary").click()
+    assert folded.locator(".finding.ill").is_visible()
 
     student.press("back")
     card = student.lab.locator(".lesson-card").filter(has_text="A misplaced detach()").first
-    assert "cured" in card.inner_text()
+    assert card.locator(".chip.cured").inner_text() == "cured"
     assert student.page.evaluate("localStorage.getItem('bicyclegan.runs')") is None, "your runs are your own"
     student.open_lesson("A misplaced detach()")
     student.press("discard")
@@ -136,12 +150,46 @@ def test_a_lesson_that_goes_on_can_be_stopped_and_thrown_away(student, runs):
     student.press("stop")
     for side in ("sick", "healthy"):
         student.state(side, "stopped")
+    student.press("back")
+    card = student.lab.locator(".lesson-card").filter(has_text="DCGAN: a misplaced detach()")
+    card.locator(".chip").filter(has_text=re.compile("^(stopped|ready for the cure)$")).wait_for()
+    student.open_lesson("DCGAN: a misplaced detach()")
     student.press("resume")
     student.state("sick", "learning")
     student.press("discard")
     student.press("discard-now")
     student.lab.locator("[data-action=start]").wait_for(timeout=PATIENCE)
     assert not list(runs.glob("dcgan-*"))
+
+
+def test_a_lesson_that_was_stopped_before_its_first_step_needs_no_cure(student):
+    student.enter()
+    student.open_lesson("DCGAN: a misplaced detach()")
+    student.press("start")
+    student.lab.locator("[data-action=stop]:visible").wait_for()
+    student.press("stop")
+    for side in ("sick", "healthy"):
+        student.state(side, "stopped")
+        box = student.lab.locator(f".side[data-side={side}]")
+        if "step 0 of" in box.inner_text():
+            assert box.locator(".sheet p").inner_text() == "No pictures were painted yet."
+            assert student.lab.locator("[data-action=cure]").is_hidden()
+    student.press("discard")
+    student.press("discard-now")
+    student.lab.locator("[data-action=start]").wait_for(timeout=PATIENCE)
+
+
+def test_the_shelf_makes_room_for_training(student):
+    shelf, about = student.page.locator("#shelf .groups"), student.page.locator(".about")
+    assert shelf.is_visible()
+    student.open_tab("train")
+    shelf.wait_for(state="hidden")
+    assert about.is_hidden()
+    student.page.evaluate("studio.say('told all the same')")
+    student.page.locator("#shelf .message.shown").filter(has_text="told all the same").wait_for()
+    student.open_tab("explore")
+    shelf.wait_for()
+    assert about.is_visible()
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
