@@ -21,6 +21,8 @@ LATE = 3000
 """Updates at the usual learning rate after which a code that never told anything will not begin to."""
 FAR_WATCH, FAR_ILL = 4.5, 9.0
 """Nats a dim above which codes of photos lie where random codes never do."""
+LOOSE_WATCH, LOOSE_ILL = 3.0, 3.5
+"""The same where no KL will bring them back."""
 OBJECTIVES_WITH_LATENT = ("bicyclegan", "clr-gan")
 
 
@@ -113,11 +115,12 @@ def posterior_collapse(log: RunLog) -> Diagnosis | None:
 @rule("posterior_far", least=80)
 def posterior_far(log: RunLog) -> Diagnosis | None:
     """Codes of photos are not where random codes are: reconstructions are fine and samples are not."""
-    kl = _kl(log)
+    kl, loose = _kl(log), log.weight("kl") == 0
+    watch, ill = (LOOSE_WATCH, LOOSE_ILL) if loose else (FAR_WATCH, FAR_ILL)
     late = recent(kl)
-    if _warming_up(log) or len(late) < 4 or (now := mean_of(late)) < FAR_WATCH:
+    if _warming_up(log) or len(late) < 4 or (now := mean_of(late)) < watch:
         return None
-    if now < kl[0][1] / 2 and now < FAR_ILL:  # it starts far off, and is on its way
+    if not loose and now < kl[0][1] / 2 and now < ill:  # it starts far off, and is on its way
         return None
     gap = log.metric("encoded_random_l1_gap")
     values = {"kl": short(now), "gap": short(gap[-1][1]) if gap else 0.0, "weight": short(log.weight("kl"))}
@@ -126,8 +129,8 @@ def posterior_far(log: RunLog) -> Diagnosis | None:
     if weight is not None and log.options.get("objective") in ("bicyclegan", "cvae-gan"):
         patch = {"lambda_kl": max(0.01, short(3 * weight))}
     named = log.options.get("objective") == "cae-gan"  # it has no KL, and the paper says what follows
-    severity = "ill" if now >= FAR_ILL and not named else "watch"
-    variant = " ".join(("no_kl",) * (not log.weight("kl")) + ("unmeasured",) * (not gap))
+    severity = "ill" if now >= ill and not named else "watch"
+    variant = " ".join(("no_kl",) * loose + ("unmeasured",) * (not gap))
     return Diagnosis("posterior_far", severity, log.last, values, patch, drawn, variant)
 
 
