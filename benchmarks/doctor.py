@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -96,19 +96,24 @@ def train_one(job: dict[str, Any], out: Path) -> None:
     """In a process of its own: make the pictures, plant, train."""
     import torch
 
+    from bicyclegan.training.dcgan_config import DcganConfig
+
+    torch.set_num_threads(1)
+    config, data = sick_base(job["name"]) if job["sick"] else healthy_runs(job["photos"], job["pairs"])[job["name"]]
+    size = config.image_size if isinstance(config, DcganConfig) else config.model.image_size
+    with tempfile.TemporaryDirectory() as pictures:
+        if data in ("shapes", "garments"):
+            write_pictures(data, Path(pictures), size)
+            data = pictures
+        _train(job, replace(config, data=data, out=str(out / job["folder"]), seed=job["seed"], device="cpu"))
+
+
+def _train(job: dict[str, Any], config: Any) -> None:
     from bicyclegan.errors import UserError
     from bicyclegan.training.dcgan import train_dcgan
     from bicyclegan.training.dcgan_config import DcganConfig
     from bicyclegan.training.loop import train
 
-    torch.set_num_threads(1)
-    config, data = sick_base(job["name"]) if job["sick"] else healthy_runs(job["photos"], job["pairs"])[job["name"]]
-    size = config.image_size if isinstance(config, DcganConfig) else config.model.image_size
-    folder = Path(data)
-    if data in ("shapes", "garments"):
-        folder = out / f".{data}-{size}-{os.getpid()}"
-        write_pictures(data, folder, size)
-    config = replace(config, data=str(folder), out=str(out / job["folder"]), seed=job["seed"], device="cpu")
     pitfall = job["name"] if job["sick"] else ""
     trainer = train_dcgan if isinstance(config, DcganConfig) else train
     if pitfall:
