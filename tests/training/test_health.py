@@ -172,6 +172,22 @@ def test_the_shipped_models_trained_in_good_health(name: str) -> None:
     assert not [each for each in diagnose(log) if each.severity == "ill"]
 
 
+def test_a_code_that_no_pixel_loss_pays_for() -> None:
+    def unpaid(gap: float) -> list[Event]:
+        weights = {"l1": 0.0}
+        return run(
+            1200, weights=weights, metrics=lambda step: {"encoded_random_l1_gap": gap, "reconstruction_l1": 0.25}
+        )
+
+    (found,) = diagnose(make_log(unpaid(0.02)))
+    assert (found.name, found.variant, found.patch) == ("posterior_collapse", "no_pixels", {})  # it is set so
+    assert (
+        words(found).title
+        != words(replace(found, variant="", values=dict.fromkeys(("kl", "highest", "weight"), 1))).title
+    )
+    assert not names(unpaid(0.3))
+
+
 def test_a_plateau_is_a_note() -> None:
     flat = run(4000, every=20, metrics=lambda step: {"reconstruction_l1": 0.2 if step < 1000 else 0.205})
     (found,) = diagnose(make_log(flat))

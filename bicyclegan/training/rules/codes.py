@@ -13,8 +13,11 @@ RECOVERED = 0.6
 """Latent L1 below which the code is in the picture, however little one sees of it."""
 FALLEN, ONCE = 0.3, 0.03
 """Share of its highest value to which diversity has fallen, and what that was at least."""
-SILENT, MUTED = 0.06, 0.6
-"""Nats a dim of the code below which it tells nothing, and little."""
+SILENT = 0.06
+"""Nats a dim of the code below which it tells nothing."""
+HELPS = 0.6
+"""By how much closer to its photo a picture with the photo's own code is, in units of the error that is left. Above 1
+where codes tell what photos look like."""
 SPOKE = 0.5
 """Nats a dim that a code has told that then fell silent; it may have been born silent, and learn to speak."""
 LATE = 3000
@@ -94,22 +97,33 @@ def _is_unconditional(log: RunLog) -> bool:
 
 @rule("posterior_collapse", least=120)
 def posterior_collapse(log: RunLog) -> Diagnosis | None:
-    """Codes of all photos are alike: E tells G nothing."""
+    """Codes tell nothing of their photos: all are alike, or none helps to paint its photo."""
     kl = _kl(log)
     if len(kl) < 5 or log.weight("kl") <= 0 or _warming_up(log):
         return None
+    if not any(log.weight(term) for term in ("l1", "l2", "perceptual")):
+        return _useless_codes(log)
     now, highest = mean_of(recent(kl)), max(value for _, value in kl)
-    no_pixels = not any(log.weight(term) for term in ("l1", "l2", "perceptual"))
-    fell = (highest >= SPOKE and now < (0.6 if no_pixels else 0.3) * highest) or log.learnt >= LATE
-    if not fell or now >= (MUTED if no_pixels else SILENT):
+    fell = (highest >= SPOKE and now < FALLEN * highest) or log.learnt >= LATE
+    if not fell or now >= SILENT:
         return None
     values = {"kl": short(now), "highest": short(highest), "weight": short(log.weight("kl"))}
-    drawn = chart(line("kl_per_dim", kl))
-    if no_pixels:
-        return Diagnosis("posterior_collapse", "ill", log.last, values, {"lambda_l1": 10.0}, drawn, "no_pixels")
     weight = log.number("lambda_kl")
     patch = {"lambda_kl": 0.01 if weight > 0.01 else short(weight / 10)} if weight else {}
-    return Diagnosis("posterior_collapse", "ill", log.last, values, patch, drawn)
+    return Diagnosis("posterior_collapse", "ill", log.last, values, patch, chart(line("kl_per_dim", kl)))
+
+
+def _useless_codes(log: RunLog) -> Diagnosis | None:
+    """Without a loss on pixels: whether a photo's own code paints it hardly better than a random one."""
+    gaps, errors = log.metric("encoded_random_l1_gap"), log.metric("reconstruction_l1")
+    if len(gaps) < 3 or len(errors) < 3 or log.learnt < HEARD_BY_THEN:
+        return None
+    gap, error = mean_of(gaps[-3:]), mean_of(errors[-3:])
+    if gap >= HELPS * error:
+        return None
+    values = {"gap": short(max(0.0, gap)), "error": short(error)}
+    drawn = chart(line("reconstruction_l1", errors), line("encoded_random_l1_gap", gaps))
+    return Diagnosis("posterior_collapse", "ill", log.last, values, {"lambda_l1": 10.0}, drawn, "no_pixels")
 
 
 @rule("posterior_far", least=80)
