@@ -414,6 +414,7 @@ class DcganRun:
         step = self.position.step
         try:
             self.write(Finding(step=step, name=name, severity="ill", evidence=message, remedy=_REMEDIES.get(name, "")))
+            self._ask_doctor()
             self.write(RunEnded(step=step, reason="failed", message=message))
         except OSError:
             self.report(f"Nothing more could be written to {self.folder.events_file}.")

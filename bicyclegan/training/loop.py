@@ -531,6 +531,7 @@ class Run:
         try:
             remedy = REMEDIES.get(name, "")
             self.write(Finding(step=step, name=name, severity="ill", evidence=message, remedy=remedy))
+            self._ask_doctor()
             self.write(RunEnded(step=step, reason="failed", message=message))
         except OSError:
             self.report(f"Nothing more could be written to {self.folder.events_file}.")

@@ -188,6 +188,18 @@ def test_a_code_that_no_pixel_loss_pays_for() -> None:
     assert not names(unpaid(0.3))
 
 
+def test_pictures_that_ended_a_run_are_told_with_their_range() -> None:
+    told = "The photos reach the networks with values from 0 to 255; they must be in [-1, 1], the range of tanh."
+    ended = [
+        *run(0),
+        Finding(step=0, name="train_range", severity="ill", evidence=told),
+        RunEnded(step=0, reason="failed"),
+    ]
+    (found,) = diagnose(make_log(ended))
+    assert (found.name, found.values) == ("inputs_range", {"low": "0", "high": "255"})
+    assert "from 0 to 255" in words(found).evidence
+
+
 def test_a_plateau_is_a_note() -> None:
     flat = run(4000, every=20, metrics=lambda step: {"reconstruction_l1": 0.2 if step < 1000 else 0.205})
     (found,) = diagnose(make_log(flat))

@@ -36,10 +36,9 @@ NO_PROGRESS = 2000
 @rule("not_a_number", least=0)
 def not_a_number(log: RunLog) -> Diagnosis | None:
     """A loss or a weight became NaN or infinite."""
-    found = [each for each in log.findings if each.name in NOT_FINITE and each.step >= log.since]
+    found = [each for each in log.findings if each.name in NOT_FINITE and each.step >= log.last]
     broken = [name for name, value in log.steps[-1].losses.items() if value is None] if log.steps else []
-    failed = log.ended is not None and log.ended.reason == "failed" and found
-    if not failed and not broken:
+    if not found and not broken:
         return None
     match = next(filter(None, (each.match(found[-1].evidence) for each in TOLD)), None) if found else None
     step = int(match[1]) if match else max(log.last, found[-1].step if found else 0)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from bicyclegan.training.rules.rule import Diagnosis, chart, line, rule, short
 from bicyclegan.training.run_log import RunLog, mean_of, recent
 
+TOLD = re.compile(r"values from (\S+) to ([^\s;]+)")
+"""What trainers say of it."""
 FULL_RANGE = 1.001
 """How far a picture may leave [-1, 1] by rounding."""
 BELOW_ZERO, NEAR_ZERO = -0.05, 0.1
@@ -25,12 +29,13 @@ SEEN = 15.0
 """Epochs after which few photos have been seen so often that D knows each."""
 
 
-@rule("inputs_range", least=2)
+@rule("inputs_range", least=0)
 def inputs_range(log: RunLog) -> Diagnosis | None:
     """Tanh paints in [-1, 1]: photos in [0, 1] or [0, 255] are never reached, and D tells fakes by their range."""
-    failed = next((each for each in log.findings if each.name == "train_range" and each.step >= log.since), None)
-    if failed and log.ended and log.ended.reason == "failed":
-        values = {"low": "?", "high": "?", "told": failed.evidence}
+    failed = next((each for each in log.findings if each.name == "train_range" and each.step >= log.last), None)
+    if failed:
+        told = TOLD.search(failed.evidence)
+        values = {"low": told[1], "high": told[2]} if told else {"low": "?", "high": "?"}
         return Diagnosis("inputs_range", "ill", log.last, values, variant="outside")
     lows = {name: log.series("inputs", f"{name}_min") for name in ("a", "b")}
     highs = {name: log.series("inputs", f"{name}_max") for name in ("a", "b")}
