@@ -23,14 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bicyclegan.training.config import LossConfig, OptimConfig, RecordConfig, RegularConfig, TrainConfig
 from bicyclegan.training.events import Finding, read_events
-from bicyclegan.training.health import diagnose, read_log
+from bicyclegan.training.health import RULES, diagnose, read_log
 from bicyclegan.training.lab import OPTIM, healthy, healthy_dcgan
 from bicyclegan.training.lab_data import write_pictures
 from bicyclegan.training.pitfalls import PITFALLS, plant, sick_config, with_fields
 from bicyclegan.training.presets import PRESETS, model_for_objective, model_for_size
+from bicyclegan.training.run_log import make_log
 
 STEPS = 300
 WGAN = {"loss": LossConfig(adversarial="wgan"), "optim": replace(OPTIM, discriminator_rate=1.0)}
+RULE_NAMES = {rule.name for rule in RULES}
 FIRST = 2
 """What was planted must be among so many findings at the top."""
 
@@ -152,7 +154,7 @@ def run_job(job: dict[str, Any], out: Path) -> str:
         if isinstance(event, Finding) and event.severity == "ill":
             first.setdefault(event.name, event.step)
     ills = [each.name for each in end if each.severity == "ill"]
-    told = ", ".join(f"{name} ({first[name]})" if name in first else name for name in ills) or "-"
+    told = ", ".join(f"{name} ({step})" for name, step in first.items() if name in RULE_NAMES) or "-"
     if not job["sick"]:
         once = [name for name in first if name not in ills]
         fine = not ills and not once
@@ -160,9 +162,14 @@ def run_job(job: dict[str, Any], out: Path) -> str:
             f"| {job['name']} | {job['seed']} | {log.last} | {'fine' if fine else 'CALLED ILL'} | {told} {once or ''} |"
         )
     wanted = PITFALLS[job["name"]].finding
-    first |= {"not_a_number": first["train_nan"]} if "train_nan" in first else {}  # with which the trainer ends
-    fine = wanted in [each.name for each in end[:FIRST]] and wanted in ills and wanted in first
+    fine = wanted in first and wanted in _top(folder, first[wanted])
     return f"| {job['name']} | {job['seed']} | {log.last} | {'named' if fine else 'MISSED ' + wanted} | {told} |"
+
+
+def _top(folder: Path, step: int) -> list[str]:
+    """The first findings of all that were ill at a step."""
+    log = make_log(event for event in read_events(folder / "events.jsonl") if event.step <= step)
+    return [each.name for each in diagnose(log) if each.severity == "ill"][:FIRST]
 
 
 def main() -> None:
@@ -180,7 +187,7 @@ def main() -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     print(
-        "| run | seed | steps | doctor | ill at the end (first said at step) |\n| --- | --- | --- | --- | --- |",
+        "| run | seed | steps | doctor | called ill (first at step) |\n| --- | --- | --- | --- | --- |",
         flush=True,
     )
     with ThreadPoolExecutor(options.jobs) as pool:
