@@ -278,7 +278,10 @@ def test_a_broken_loss_ends_the_run_and_is_told(config: MakeConfig) -> None:
     assert error.value.code == "dcgan_nan"
     folder = RunFolder(Path(made.out))
     events = [*read_events(folder.events_file)]
-    assert [(event.name, event.severity) for event in of(events, Finding)] == [("train_nan", "ill")]
+    trainer, doctor = of(events, Finding)
+    assert (trainer.name, doctor.name, trainer.severity, doctor.severity) == ("train_nan", "not_a_number", "ill", "ill")
+    assert "gan_random" in doctor.evidence
+    assert doctor.patch.keys() == {"learning_rate"}, "what a DCGAN has"
     assert of(events, RunEnded)[0].reason == "failed"
     assert [step for step, _ in folder.checkpoints()] == [3]
 

@@ -365,8 +365,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run(run_config: MakeConfig, monke
         train(config, report=quiet)
     folder = RunFolder(Path(config.out))
     assert [step for step, _ in folder.checkpoints()] == [3], "the last good one"
-    [finding] = events(config, Finding)
+    finding, doctor = events(config, Finding)
     assert (finding.name, finding.severity) == ("train_nan", "ill") and "kl" in finding.evidence
+    assert (doctor.name, doctor.severity) == ("not_a_number", "ill") and "kl" in doctor.evidence
     assert events(config, RunEnded)[0].reason == "failed"
     assert load_config(folder.latest).training["steps"] == 3
 
