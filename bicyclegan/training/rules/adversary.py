@@ -23,7 +23,7 @@ AGREEING = 3
 """Validations in a row."""
 LEARNT_BY_HEART = 10.0
 """Epochs before which nothing is learnt by heart."""
-TINY = 1e-4
+TINY = 0.01
 """L2 norm of G's gradient below which nothing is learnt."""
 HEARD = 0.03
 """Share of G's gradient below which the discriminators are as good as silent."""
