@@ -162,14 +162,19 @@ def run_job(job: dict[str, Any], out: Path) -> str:
             f"| {job['name']} | {job['seed']} | {log.last} | {'fine' if fine else 'CALLED ILL'} | {told} {once or ''} |"
         )
     wanted = PITFALLS[job["name"]].finding
-    fine = wanted in first and wanted in _top(folder, first[wanted])
+    fine = wanted in first and wanted in _top(folder, wanted)
     return f"| {job['name']} | {job['seed']} | {log.last} | {'named' if fine else 'MISSED ' + wanted} | {told} |"
 
 
-def _top(folder: Path, step: int) -> list[str]:
-    """The first findings of all that were ill at a step."""
-    log = make_log(event for event in read_events(folder / "events.jsonl") if event.step <= step)
-    return [each.name for each in diagnose(log) if each.severity == "ill"][:FIRST]
+def _top(folder: Path, name: str) -> list[str]:
+    """The first of all findings that were ill when this one was first said to be."""
+    events = [*read_events(folder / "events.jsonl")]
+    end = next(
+        place
+        for place, event in enumerate(events)
+        if isinstance(event, Finding) and (event.name, event.severity) == (name, "ill")
+    )
+    return [each.name for each in diagnose(make_log(events[:end])) if each.severity == "ill"][:FIRST]
 
 
 def main() -> None:

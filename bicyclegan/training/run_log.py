@@ -147,11 +147,16 @@ class RunLog:
         ]
 
     def shares(self, term: str) -> list[Point]:
-        """Share of G's gradient that a loss had where it had a weight, since the settings changed."""
+        """Share of G's gradient that a loss had where it had a weight, since the settings changed.
+
+        Not where none of several had any: then G is dead, and no single loss is to blame.
+        """
         return [
             (each.step, value)
             for each in self.lines
-            if is_number(value := each.gradient_shares.get(term)) and (each.weights.get(term) or 0) > 0
+            if is_number(value := each.gradient_shares.get(term))
+            and (each.weights.get(term) or 0) > 0
+            and (len(each.gradient_shares) == 1 or any(each.gradient_shares.values()))
         ]
 
     def adversarial_shares(self) -> list[Point]:

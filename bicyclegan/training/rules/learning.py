@@ -18,6 +18,8 @@ TOLD = (
 """What trainers say of it."""
 HIGH_RATE, LOW_RATE = 4e-3, 5e-6
 """Learning rates of Adam above and below which GANs are not trained; in between 1e-4 to 1e-3 is usual."""
+DEAD = 1e-3
+"""L2 norm of the gradient of a G that has been thrown off."""
 NO_BETTER = 0.9
 """Share of its first value that a loss has kept: nothing was learnt."""
 EXPLODING, GROWING = 2000.0, 300.0
@@ -62,11 +64,11 @@ def rate_high(log: RunLog) -> Diagnosis | None:
     if not_a_number.judge(log):
         values = {"rate": rate, "times": short(rate / USUAL_RATE)}
         return Diagnosis("rate_high", "ill", log.last, values, _set_rate(log), chart(line("learnt", curve)), "burst")
-    if len(curve) < 6 or log.young < 60:
+    norms = recent(log.series("gradient_norms", "generator"))
+    dead = len(norms) >= 3 and max(value for _, value in norms) < DEAD
+    if not curve or (len(curve) < 6 and not dead) or log.young < (20 if dead else 60):
         return None
     best, late = min(value for _, value in curve), mean_of(recent(curve))
-    norms = recent(log.series("gradient_norms", "generator"))
-    dead = len(norms) >= 3 and max(value for _, value in norms) < 1e-3
     worse = late > 1.15 * best or late > NO_BETTER * curve[0][1]
     values = {"rate": rate, "times": short(rate / USUAL_RATE)}
     drawn = chart(line("learnt", curve))
